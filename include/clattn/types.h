@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#ifndef CLATTN_TYPES_H
+#define CLATTN_TYPES_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <clattn/status.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* How a tensor's elements are stored. Arithmetic is float whatever the storage. */
+typedef enum clattn_dtype {
+    CLATTN_F32 = 0,  /* IEEE binary32 */
+    CLATTN_F16 = 1,  /* IEEE binary16; the device needs no cl_khr_fp16 */
+    CLATTN_BF16 = 2  /* the upper half of a binary32 */
+} clattn_dtype;
+
+#define CLATTN_DTYPE_COUNT 3
+
+/* "f32", "f16", "bf16"; NULL for a value that is not in the list. Thread-safe. */
+CLATTN_API const char *clattn_dtype_name(clattn_dtype dtype);
+
+/* Bytes of one element: 4, 2, 2; 0 for a value that is not in the list. Thread-safe. */
+CLATTN_API size_t clattn_dtype_size(clattn_dtype dtype);
+
+/* What clattn_buffer.handle is. */
+typedef enum clattn_buffer_kind {
+    CLATTN_BUFFER_CL_MEM = 0 /* a cl_mem buffer object */
+} clattn_buffer_kind;
+
+/* A range of device memory. The caller owns what `handle` names and keeps it alive until the work that uses it has
+ * ended; the library neither retains nor releases it. All zero means "no buffer". Elements start at byte `offset`, which
+ * has to be a multiple of the element's size (nothing more: no sub-buffer is made). */
+typedef struct clattn_buffer {
+    clattn_buffer_kind kind;
+    void *handle;  /* the cl_mem */
+    size_t offset; /* in bytes from the buffer's start */
+    size_t size;   /* in bytes from `offset`; 0: all up to the buffer's end */
+} clattn_buffer;
+
+/* Distances, in elements, between neighbours of a tensor [batch, token, head, dim] in any order of memory. The last
+ * dimension is contiguous. A stride may be 0 (broadcast) on inputs; it may not be negative.
+ *   BSHD, contiguous:  { .batch = len * heads * dim, .token = heads * dim, .head = dim }
+ *   BHSD, contiguous:  { .batch = heads * len * dim, .token = dim, .head = len * dim }
+ *   packed [tokens, heads, dim]:  { .batch = 0, .token = heads * dim, .head = dim }
+ *   Q out of packed QKV [batch, len, 3, heads, dim]:  { .batch = len * 3 * heads * dim, .token = 3 * heads * dim, .head = dim } */
+typedef struct clattn_strides {
+    int64_t batch;
+    int64_t token;
+    int64_t head;
+} clattn_strides;
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
