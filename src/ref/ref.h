@@ -23,7 +23,8 @@ typedef struct ref_inputs {
 
 typedef struct ref_row {
     double lse;           /* natural; -inf (or the sink) when nothing is attended */
-    double max_abs_logit; /* over attended keys, 0 when there is none */
+    double max_abs_logit; /* over attended keys whose weight is not zero (a logit of -1e29 loosens no tolerance); 0 when
+                             there is none */
     int64_t attended;     /* keys */
 } ref_row;
 
@@ -34,7 +35,8 @@ int32_t ref_kv_len(const clattn_attention_desc *desc, const ref_inputs *in, int3
 /* Whether query i of q_head in sequence b attends key j (j < kv_len is part of the answer). */
 bool ref_attends(const clattn_attention_desc *desc, const ref_inputs *in, int32_t b, int32_t q_head, int32_t i, int32_t j);
 
-/* One row: out[v_head_dim]. Logits live on the heap: returns false when there is no memory for them. */
+/* One row: out[v_head_dim]. A NaN or +inf logit of an attended key makes O and LSE NaN, and so do attended logits that are
+ * all -inf (exp(-inf - -inf)), unless a finite sink stands beside them. Logits live on the heap: returns false when there is no memory for them. */
 bool ref_attention_row(const clattn_attention_desc *desc, const ref_inputs *in, int32_t b, int32_t q_head, int32_t i,
                        double *out, ref_row *row);
 
