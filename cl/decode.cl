@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+/* Decode: few queries against many keys. Each group attends one split of the keys (Flash-Decoding); combine.cl merges the
+ * splits. The split size is fixed, so a sequence is cut alike in every batch. A sequence of one split is finished here.
+ *
+ * ND-range: local (FRAG_LOCAL_SIZE, 1, 1); groups (splits of the longest sequence, kv_heads, batch). Groups past a
+ * sequence's splits, and those of prefill's sequences, return at once.
+ * Local memory: the fragment's. */
+
+#include "attend.clh"
+
+/* Writes a split's states: (m, l) and the output that belongs to them, not yet divided by l. */
+static inline void decode_store_partial(const attend_state *state, const attention_args *a, const sequence *s, int kv_head,
+                                        int split, __global float *workspace)
+{
+    for (int slot = 0; slot < FRAG_ROWS; slot++) {
+        float max[FRAG_WIDTH], sum[FRAG_WIDTH];
+        ARRAY_OF(state->max[slot], max);
+        ARRAY_OF(state->sum[slot], sum);
+        for (int lane = 0; lane < FRAG_WIDTH; lane++) {
+            const int row = FRAG_ROW(FRAG_LANE_ID, slot, lane);
+            if (row >= s->rows)
+                continue;
+            const long partial = partial_index(a, s, kv_head, row, split);
+            __global float *o = workspace + a->partial_offset + partial * a->v_head_dim;
+            FRAG_FOR_EACH_OUTPUT(&state->output, slot, lane, a->v_head_dim, o[dim] = value);
+            if (FRAG_OWNS_ROW) {
+                workspace[a->partial_state_offset + 2 * partial] = max[lane];
+                workspace[a->partial_state_offset + 2 * partial + 1] = sum[lane];
+            }
+        }
+    }
+}
+
+__kernel __attribute__((reqd_work_group_size(FRAG_LOCAL_SIZE, 1, 1)))
+void clattn_decode(ATTEND_PARAMETERS,
+                   __global const float *sinks,            /* [q_heads] */
+                   __global ELEMENT(O_STORAGE) *o,         /* [batch, q_len, q_heads, v_head_dim] by strides, written */
+                   __global float *lse,                    /* [batch, q_len, q_heads] by strides, written */
+                   __global float *workspace)              /* partial states, written */
+{
+    FRAG_DECLARE_LOCAL
+    const index_arrays indices = ATTEND_INDEX_ARRAYS;
+    const hook_arrays hooks = ATTEND_HOOK_ARRAYS;
+    const int split = (int)get_group_id(0);
+    const int kv_head = (int)get_group_id(1);
+    const int index = (int)get_group_id(2);
+    if (index >= args.batch)
+        return;
+    const sequence s = sequence_load(&args, &indices, index);
+    const int splits = sequence_splits(&args, &s);
+    if (split >= splits || s.rows == 0 || s.rows > args.decode_max_rows)
+        return;
+
+    attend_state state;
+    const int begin = split * args.split_size;
+    const int end = min(begin + args.split_size, s.kv_len);
+    attend(&state, &args, &s, &hooks, kv_head, 0, begin, end, q, k, v FRAG_LOCAL_ARGUMENT);
+    if (splits == 1)
+        attend_store(&state, &args, &s, kv_head, 0, sinks, o, lse);
+    else
+        decode_store_partial(&state, &args, &s, kv_head, split, workspace);
+}

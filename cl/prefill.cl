@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+/* Prefill: many queries. FlashAttention-2 (arXiv 2307.08691): each tile of packed rows attends all its keys.
+ *
+ * ND-range: local (FRAG_LOCAL_SIZE, 1, 1); groups (row tiles of the longest sequence, kv_heads, batch). Tiles are taken
+ * from the last to the first, because under a causal mask the last have the most keys. Groups past a sequence's rows,
+ * and those of decode's sequences, return at once.
+ * Local memory: the fragment's. */
+
+#include "attend.clh"
+
+__kernel __attribute__((reqd_work_group_size(FRAG_LOCAL_SIZE, 1, 1)))
+void clattn_prefill(ATTEND_PARAMETERS,
+                    __global const float *sinks,            /* [q_heads] */
+                    __global ELEMENT(O_STORAGE) *o,         /* [batch, q_len, q_heads, v_head_dim] by strides, written */
+                    __global float *lse)                    /* [batch, q_len, q_heads] by strides, written */
+{
+    FRAG_DECLARE_LOCAL
+    const index_arrays indices = ATTEND_INDEX_ARRAYS;
+    const hook_arrays hooks = ATTEND_HOOK_ARRAYS;
+    const int kv_head = (int)get_group_id(1);
+    const int index = (int)get_group_id(2);
+    if (index >= args.batch)
+        return;
+    const sequence s = sequence_load(&args, &indices, index);
+    const int tiles = (s.rows + FRAG_TILE_ROWS - 1) / FRAG_TILE_ROWS;
+    const int tile = tiles - 1 - (int)get_group_id(0);
+    if (tile < 0 || s.rows <= args.decode_max_rows)
+        return;
+
+    attend_state state;
+    const int first_row = tile * FRAG_TILE_ROWS;
+    attend(&state, &args, &s, &hooks, kv_head, first_row, 0, s.kv_len, q, k, v FRAG_LOCAL_ARGUMENT);
+    attend_store(&state, &args, &s, kv_head, first_row, sinks, o, lse);
+}

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#ifndef CLATTN_PLAN_PLAN_H
+#define CLATTN_PLAN_PLAN_H
+
+/* From a problem and a device to compiled kernels, and from a step's lengths to launches. */
+
+#include <stdbool.h>
+
+#include "device/device.h"
+#include "kernel/kernel.h"
+#include "kernel/tile.h"
+#include "plan/problem.h"
+
+typedef enum clattn_step_kind {
+    CLATTN_STEP_PREFILL,
+    CLATTN_STEP_DECODE,
+    CLATTN_STEP_COMBINE,
+    CLATTN_STEP_COUNT
+} clattn_step_kind;
+
+/* One kernel of a plan. */
+typedef struct clattn_step {
+    bool present;
+    clattn_kernel *kernel;
+    const clattn_tile *tile; /* NULL for combine */
+    size_t local_size;
+    char *options;
+    char tile_name[CLATTN_TILE_NAME_SIZE];
+} clattn_step;
+
+struct clattn_plan {
+    clattn_device *device;
+    clattn_problem problem;
+    clattn_fragment_id fragment;
+    clattn_step steps[CLATTN_STEP_COUNT];
+    int32_t decode_max_rows;
+    int32_t split_size;
+    char *refused;
+};
+
+/* What a run launches: the content of a clattn_schedule. */
+typedef struct clattn_launches {
+    const clattn_plan *plan; /* that it was made for */
+    int32_t batch;
+    int32_t q_len, kv_len;   /* of uniform sequences; the largest otherwise */
+    int32_t prefill_rows;    /* most packed rows of a prefill sequence; 0: no prefill */
+    int32_t decode_rows;     /* most packed rows of a decode sequence; 0: no decode */
+    int32_t splits;          /* of the longest decode sequence; 1: no combine */
+} clattn_launches;
+
+/* The launches of any step within the plan's bounds. */
+clattn_launches clattn_launches_of_bounds(const clattn_plan *plan);
+
+/* CLATTN_INVALID_ARGUMENT, see clattn_schedule_make. */
+clattn_status clattn_launches_of_lengths(const clattn_plan *plan, const clattn_lengths *lengths, clattn_launches *out);
+
+/* Whether a step has to be enqueued. */
+bool clattn_launches_step(const clattn_launches *launches, clattn_step_kind kind);
+
+/* The grid of a step, in work-items. */
+void clattn_launches_grid(const clattn_launches *launches, clattn_step_kind kind, size_t global[3]);
+
+/* Bytes of workspace for such launches. */
+size_t clattn_launches_workspace(const clattn_launches *launches);
+
+#endif

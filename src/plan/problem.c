@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "plan/problem.h"
+
+#include <inttypes.h>
+#include <limits.h>
+#include <math.h>
+
+#include "util/status.h"
+
+#define MAX_HEAD_DIM 576
+/* Keeps positions, rows and grid sizes inside 32 bits with room for a tile. */
+#define MAX_LENGTH (1 << 30)
+
+typedef struct integer_field {
+    const char *name;
+    int64_t value, low, high;
+} integer_field;
+
+static clattn_status check_integers(const clattn_attention_desc *d)
+{
+    const integer_field fields[] = {
+        { "q_dtype", d->q_dtype, 0, CLATTN_DTYPE_COUNT - 1 },
+        { "k_dtype", d->k_dtype, 0, CLATTN_DTYPE_COUNT - 1 },
+        { "v_dtype", d->v_dtype, 0, CLATTN_DTYPE_COUNT - 1 },
+        { "o_dtype", d->o_dtype, 0, CLATTN_DTYPE_COUNT - 1 },
+        { "q_heads", d->q_heads, 1, 65535 },
+        { "kv_heads", d->kv_heads, 1, 65535 },
+        { "head_dim", d->head_dim, 1, MAX_HEAD_DIM },
+        { "v_head_dim", d->v_head_dim, 0, MAX_HEAD_DIM },
+        { "max_batch", d->max_batch, 0, MAX_LENGTH },
+        { "max_q_len", d->max_q_len, 0, MAX_LENGTH },
+        { "max_kv_len", d->max_kv_len, 0, MAX_LENGTH },
+        { "min_q_len", d->min_q_len, 0, d->max_q_len },
+        { "max_q_tokens", d->max_q_tokens, 0, INT64_MAX },
+        { "max_kv_tokens", d->max_kv_tokens, 0, INT64_MAX },
+        { "window_mode", d->window_mode, 0, CLATTN_WINDOW_LR },
+        { "window_left", d->window_mode ? d->window_left : 0, -1, INT32_MAX },
+        { "window_right", d->window_mode ? d->window_right : 0, -1, INT32_MAX },
+        { "q_offset_mode", d->q_offset_mode, 0, CLATTN_Q_OFFSET_ARRAY },
+        { "q_offset", d->q_offset_mode == CLATTN_Q_OFFSET_CONSTANT ? d->q_offset : 0, INT32_MIN,
+          INT32_MAX - d->max_q_len },
+        { "mask_kind", d->mask_kind, 0, CLATTN_MASK_ADD_F16 },
+        { "q.batch", d->q.batch, 0, INT64_MAX },
+        { "q.token", d->q.token, 0, INT64_MAX },
+        { "q.head", d->q.head, 0, INT64_MAX },
+        { "k.batch", d->k.batch, 0, INT64_MAX },
+        { "k.token", d->k.token, 0, INT64_MAX },
+        { "k.head", d->k.head, 0, INT64_MAX },
+        { "v.batch", d->v.batch, 0, INT64_MAX },
+        { "v.token", d->v.token, 0, INT64_MAX },
+        { "v.head", d->v.head, 0, INT64_MAX },
+        { "o.batch", d->o.batch, 0, INT64_MAX },
+        { "o.token", d->o.token, 0, INT64_MAX },
+        { "o.head", d->o.head, 0, INT64_MAX },
+        { "lse.batch", d->has_lse ? d->lse.batch : 0, 0, INT64_MAX },
+        { "lse.token", d->has_lse ? d->lse.token : 0, 0, INT64_MAX },
+        { "lse.head", d->has_lse ? d->lse.head : 0, 0, INT64_MAX },
+        { "mask_batch_stride", d->mask_kind ? d->mask_batch_stride : 0, 0, INT64_MAX },
+        { "mask_head_stride", d->mask_kind ? d->mask_head_stride : 0, 0, INT64_MAX },
+        { "mask_q_stride", d->mask_kind ? d->mask_q_stride : 0, 0, INT64_MAX },
+        { "mask_kv_stride", d->mask_kind ? d->mask_kv_stride : 0, 0, INT64_MAX },
+    };
+    for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++)
+        if (fields[i].value < fields[i].low || fields[i].value > fields[i].high)
+            return clattn_fail(CLATTN_INVALID_ARGUMENT, "%s is %" PRId64 "; it has to be %" PRId64 " to %" PRId64,
+                               fields[i].name, fields[i].value, fields[i].low, fields[i].high);
+    return CLATTN_OK;
+}
+
+static clattn_status check_lengths(const clattn_attention_desc *d)
+{
+    if (d->q_length_mode != CLATTN_LENGTH_UNIFORM && d->q_length_mode != CLATTN_LENGTH_RAGGED)
+        return clattn_fail(CLATTN_INVALID_ARGUMENT, "q_length_mode is %d; it has to be UNIFORM (%d) or RAGGED (%d)",
+                           (int)d->q_length_mode, CLATTN_LENGTH_UNIFORM, CLATTN_LENGTH_RAGGED);
+    if ((int)d->kv_length_mode < CLATTN_LENGTH_UNIFORM || d->kv_length_mode > CLATTN_LENGTH_RAGGED)
+        return clattn_fail(CLATTN_INVALID_ARGUMENT, "kv_length_mode is %d; it has to be %d to %d",
+                           (int)d->kv_length_mode, CLATTN_LENGTH_UNIFORM, CLATTN_LENGTH_RAGGED);
+    if (d->q_length_mode == CLATTN_LENGTH_RAGGED && (d->q.batch || d->o.batch || (d->has_lse && d->lse.batch)))
+        return clattn_fail(CLATTN_INVALID_ARGUMENT,
+                           "q.batch, o.batch, lse.batch are %" PRId64 ", %" PRId64 ", %" PRId64
+                           "; with ragged Q they have to be 0",
+                           d->q.batch, d->o.batch, d->lse.batch);
+    if (d->kv_length_mode == CLATTN_LENGTH_RAGGED && (d->k.batch || d->v.batch))
+        return clattn_fail(CLATTN_INVALID_ARGUMENT,
+                           "k.batch, v.batch are %" PRId64 ", %" PRId64 "; with ragged K and V they have to be 0",
+                           d->k.batch, d->v.batch);
+    if (d->has_kv_lens && d->kv_length_mode == CLATTN_LENGTH_UNIFORM)
+        return clattn_fail(CLATTN_INVALID_ARGUMENT,
+                           "has_kv_lens is set; kv_length_mode has to be PER_SEQUENCE or RAGGED with it");
+    return CLATTN_OK;
+}
+
+static clattn_status check_heads_and_logits(const clattn_attention_desc *d)
+{
+    if (d->q_heads % d->kv_heads != 0)
+        return clattn_fail(CLATTN_INVALID_ARGUMENT, "q_heads is %" PRId32 "; it has to be a multiple of kv_heads, %" PRId32,
+                           d->q_heads, d->kv_heads);
+    if ((int64_t)d->max_q_len * (d->q_heads / d->kv_heads) > MAX_LENGTH)
+        return clattn_fail(CLATTN_INVALID_ARGUMENT,
+                           "max_q_len * q_heads / kv_heads is %" PRId64 "; it has to be up to %d",
+                           (int64_t)d->max_q_len * (d->q_heads / d->kv_heads), MAX_LENGTH);
+    if (!isfinite(d->scale))
+        return clattn_fail(CLATTN_INVALID_ARGUMENT, "scale is %g; it has to be finite", (double)d->scale);
+    if (!isfinite(d->softcap) || d->softcap < 0)
+        return clattn_fail(CLATTN_INVALID_ARGUMENT, "softcap is %g; it has to be finite and at least 0",
+                           (double)d->softcap);
+    if (!d->mask_kind && (d->has_mask_offsets || d->has_mask_row_strides))
+        return clattn_fail(CLATTN_INVALID_ARGUMENT, "mask_kind is NONE; has_mask_offsets and has_mask_row_strides need a mask");
+    return CLATTN_OK;
+}
+
+static void fill_defaults(clattn_attention_desc *d)
+{
+    if (d->v_head_dim == 0)
+        d->v_head_dim = d->head_dim;
+    if (d->scale == 0)
+        d->scale = (float)(1.0 / sqrt((double)d->head_dim));
+    if (d->max_q_tokens == 0)
+        d->max_q_tokens = (int64_t)d->max_batch * d->max_q_len;
+    if (d->max_kv_tokens == 0)
+        d->max_kv_tokens = (int64_t)d->max_batch * d->max_kv_len;
+    if (d->window_mode == CLATTN_WINDOW_NONE) {
+        d->window_left = -1;
+        d->window_right = -1;
+    }
+    if (d->causal)
+        d->window_right = 0;
+    if (d->kv_length_mode == CLATTN_LENGTH_PER_SEQUENCE)
+        d->has_kv_lens = 1;
+}
+
+static clattn_mask_class mask_class_of(const clattn_attention_desc *d)
+{
+    if (d->mask_kind || d->softcap != 0 || d->has_alibi)
+        return CLATTN_MASK_CLASS_GENERAL;
+    if (d->window_left >= 0 || d->window_right >= 0)
+        return CLATTN_MASK_CLASS_POSITIONAL;
+    return CLATTN_MASK_CLASS_NONE;
+}
+
+clattn_status clattn_problem_init(clattn_problem *problem, const clattn_attention_desc *desc)
+{
+    if (!desc)
+        return clattn_fail(CLATTN_INVALID_ARGUMENT, "desc is NULL; it has to be a clattn_attention_desc");
+    if (desc->struct_size != sizeof(*desc))
+        return clattn_fail(CLATTN_INVALID_ARGUMENT, "desc->struct_size is %zu; it has to be %zu (CLATTN_ATTENTION_DESC sets it)",
+                           desc->struct_size, sizeof(*desc));
+    CLATTN_TRY(check_integers(desc));
+    CLATTN_TRY(check_lengths(desc));
+    CLATTN_TRY(check_heads_and_logits(desc));
+    problem->desc = *desc;
+    fill_defaults(&problem->desc);
+    problem->group = desc->q_heads / desc->kv_heads;
+    problem->mask_class = mask_class_of(&problem->desc);
+    return CLATTN_OK;
+}

@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "plan/plan.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "util/status.h"
+
+_Static_assert(sizeof(clattn_launches) <= sizeof(clattn_schedule), "a clattn_schedule holds clattn_launches");
+
+static int32_t splits_of(const clattn_plan *plan, int32_t kv_len)
+{
+    const int32_t splits = (int32_t)(((int64_t)kv_len + plan->split_size - 1) / plan->split_size);
+    return splits > 1 ? splits : 1;
+}
+
+static int32_t larger(int32_t a, int32_t b)
+{
+    return a > b ? a : b;
+}
+
+/* Adds a sequence of these lengths to the launches; cl/prefill.cl and cl/decode.cl divide the sequences alike. */
+static void add_sequence(clattn_launches *launches, int32_t q_len, int32_t kv_len)
+{
+    const clattn_plan *plan = launches->plan;
+    const int32_t rows = q_len * plan->problem.group;
+    if (rows > plan->decode_max_rows) {
+        launches->prefill_rows = larger(launches->prefill_rows, rows);
+    } else if (rows > 0) {
+        launches->decode_rows = larger(launches->decode_rows, rows);
+        launches->splits = larger(launches->splits, splits_of(plan, kv_len));
+    }
+}
+
+clattn_launches clattn_launches_of_bounds(const clattn_plan *plan)
+{
+    const clattn_attention_desc *desc = &plan->problem.desc;
+    clattn_launches launches = {
+        .plan = plan, .batch = desc->max_batch, .q_len = desc->max_q_len, .kv_len = desc->max_kv_len, .splits = 1
+    };
+    if (desc->max_batch == 0)
+        return launches;
+    add_sequence(&launches, desc->max_q_len, desc->max_kv_len);
+    if (desc->q_length_mode == CLATTN_LENGTH_RAGGED && plan->steps[CLATTN_STEP_DECODE].present) {
+        const int32_t most = plan->decode_max_rows / plan->problem.group;
+        add_sequence(&launches, most < desc->max_q_len ? most : desc->max_q_len, desc->max_kv_len);
+    }
+    return launches;
+}
+
+static clattn_status check_length(const char *name, int32_t b, int64_t value, int64_t low, int64_t high)
+{
+    if (value >= low && value <= high)
+        return CLATTN_OK;
+    if (b < 0)
+        return clattn_fail(CLATTN_INVALID_ARGUMENT, "%s is %" PRId64 "; it has to be %" PRId64 " to %" PRId64, name, value,
+                           low, high);
+    return clattn_fail(CLATTN_INVALID_ARGUMENT, "%s[%" PRId32 "] is %" PRId64 "; it has to be %" PRId64 " to %" PRId64, name,
+                       b, value, low, high);
+}
+
+static clattn_status check_arrays(const clattn_attention_desc *desc, const clattn_lengths *lengths)
+{
+    if (lengths->q_lens && desc->q_length_mode != CLATTN_LENGTH_RAGGED)
+        return clattn_fail(CLATTN_INVALID_ARGUMENT, "q_lens is given; it has to be NULL, because the plan's Q is not ragged");
+    if (lengths->kv_lens && desc->kv_length_mode == CLATTN_LENGTH_UNIFORM)
+        return clattn_fail(CLATTN_INVALID_ARGUMENT,
+                           "kv_lens is given; it has to be NULL, because the plan's kv_length_mode is UNIFORM");
+    return check_length("batch", -1, lengths->batch, 0, desc->max_batch);
+}
+
+static clattn_status check_sequence(const clattn_attention_desc *desc, const clattn_lengths *lengths, int32_t b,
+                                    int32_t q_len, int32_t kv_len)
+{
+    CLATTN_TRY(check_length(lengths->q_lens ? "q_lens" : "q_len", lengths->q_lens ? b : -1, q_len, 0, desc->max_q_len));
+    CLATTN_TRY(
+        check_length(lengths->kv_lens ? "kv_lens" : "kv_len", lengths->kv_lens ? b : -1, kv_len, 0, desc->max_kv_len));
+    if (q_len > 0 && q_len < desc->min_q_len)
+        return clattn_fail(CLATTN_INVALID_ARGUMENT,
+                           "a q_len is %" PRId32 "; the plan's min_q_len promised 0 or at least %" PRId32, q_len,
+                           desc->min_q_len);
+    return CLATTN_OK;
+}
+
+clattn_status clattn_launches_of_lengths(const clattn_plan *plan, const clattn_lengths *lengths, clattn_launches *out)
+{
+    const clattn_attention_desc *desc = &plan->problem.desc;
+    CLATTN_TRY(check_arrays(desc, lengths));
+    const bool uniform = !lengths->q_lens && !lengths->kv_lens;
+    clattn_launches launches = { .plan = plan, .batch = lengths->batch, .splits = 1 };
+    for (int32_t b = 0; b < (uniform && lengths->batch > 1 ? 1 : lengths->batch); b++) {
+        const int32_t q_len = lengths->q_lens ? lengths->q_lens[b] : lengths->q_len;
+        const int32_t kv_len = lengths->kv_lens ? lengths->kv_lens[b] : lengths->kv_len;
+        CLATTN_TRY(check_sequence(desc, lengths, b, q_len, kv_len));
+        launches.q_len = larger(launches.q_len, q_len);
+        launches.kv_len = larger(launches.kv_len, kv_len);
+        add_sequence(&launches, q_len, kv_len);
+    }
+    *out = launches;
+    return CLATTN_OK;
+}
+
+bool clattn_launches_step(const clattn_launches *launches, clattn_step_kind kind)
+{
+    switch (kind) {
+    case CLATTN_STEP_PREFILL:
+        return launches->prefill_rows > 0;
+    case CLATTN_STEP_DECODE:
+        return launches->decode_rows > 0;
+    case CLATTN_STEP_COMBINE:
+        return launches->decode_rows > 0 && launches->splits > 1;
+    default:
+        return false;
+    }
+}
+
+void clattn_launches_grid(const clattn_launches *launches, clattn_step_kind kind, size_t global[3])
+{
+    const clattn_step *step = &launches->plan->steps[kind];
+    size_t groups = (size_t)launches->decode_rows;
+    if (kind == CLATTN_STEP_DECODE)
+        groups = (size_t)launches->splits;
+    if (kind == CLATTN_STEP_PREFILL)
+        groups = ((size_t)launches->prefill_rows + clattn_tile_rows(step->tile) - 1) / clattn_tile_rows(step->tile);
+    global[0] = groups * step->local_size;
+    global[1] = (size_t)launches->plan->problem.desc.kv_heads;
+    global[2] = (size_t)launches->batch;
+}
+
+size_t clattn_launches_workspace(const clattn_launches *launches)
+{
+    if (!clattn_launches_step(launches, CLATTN_STEP_COMBINE))
+        return 0;
+    const clattn_attention_desc *desc = &launches->plan->problem.desc;
+    const size_t states = (size_t)launches->batch * desc->kv_heads * launches->decode_rows * launches->splits;
+    return states * ((size_t)desc->v_head_dim + 2) * sizeof(float);
+}
