@@ -16,6 +16,20 @@ enum {
 };
 #undef CLATTN_QUIRK
 
+/* What a device is made from once arguments and environment are settled. Strings are copied. */
+typedef struct clattn_device_settings {
+    const char *cache_dir; /* NULL: no disk cache */
+    uint64_t cache_max_bytes;
+    const char *kernel_dir; /* NULL: embedded sources */
+    clattn_log_callback log;
+    void *log_user;
+    clattn_log_level log_level; /* not DEFAULT */
+} clattn_device_settings;
+
+/* Probes the device and retains it and the context. CLATTN_UNSUPPORTED: see clattn_device_create. */
+clattn_status clattn_device_open(cl_context context, cl_device_id id, const clattn_device_settings *settings,
+                                 clattn_device **out);
+
 clattn_device *clattn_device_retain(clattn_device *device);
 void clattn_device_release(clattn_device *device);
 
@@ -23,6 +37,21 @@ cl_context clattn_device_context(const clattn_device *device);
 cl_device_id clattn_device_id(const clattn_device *device);
 cl_device_type clattn_device_type(const clattn_device *device);
 const clattn_device_info *clattn_device_probed(const clattn_device *device);
+const clattn_device_settings *clattn_device_settings_of(const clattn_device *device);
+
+/* Everything of platform, device and driver that a compiled program depends on, as text: for keys. */
+const char *clattn_device_identity(const clattn_device *device);
+
+/* "PLATFORM / DEVICE / DRIVER", one line for people. */
+const char *clattn_device_line(const clattn_device *device);
+
+/* The fragment that plans prefer here, where the caller names none. */
+const char *clattn_preferred_fragment(const clattn_device *device);
+
+/* The object that the kernel layer keeps on the device: made by the first call, handed out by all, destroyed with the
+ * device. NULL when make() gave NULL. */
+void *clattn_device_attachment(clattn_device *device, void *(*make)(void), void (*destroy)(void *));
+
 bool clattn_device_has_quirk(const clattn_device *device, int quirk_index);
 #define CLATTN_HAS_QUIRK(device, name) clattn_device_has_quirk(device, CLATTN_QUIRK_INDEX_##name)
 
