@@ -12,7 +12,7 @@ import time
 import counts
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
-BUILD = ROOT / "build" / "test"
+BUILD = ROOT / "build" / "test-run"  # logs and state, apart from the builds
 VENDORS = pathlib.Path("/etc/OpenCL/vendors")
 TAIL = 60  # lines of a failing program that are shown; the log has all
 PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TERM", "TMPDIR", "USER", "CI", "SSL_CERT_FILE", "http_proxy",
