@@ -48,11 +48,13 @@ static clattn_status settle_kernel_dir(const clattn_device_params *params, clatt
     settings->kernel_dir = params->kernel_dir ? params->kernel_dir : environment(params, "CLATTN_KERNEL_DIR");
     if (!settings->kernel_dir || clattn_file_is_folder(settings->kernel_dir))
         return CLATTN_OK;
-    return clattn_fail(CLATTN_INVALID_ARGUMENT, "%s is '%s'; it has to be an existing folder", from, settings->kernel_dir);
+    return clattn_fail(CLATTN_INVALID_ARGUMENT, "%s is '%s'; it has to be an existing folder", from,
+                       settings->kernel_dir);
 }
 
 /* *cache_dir is to be freed; NULL without a disk cache, which is so too where no folder can be told. */
-static clattn_status settle_cache(const clattn_device_params *params, clattn_device_settings *settings, char **cache_dir) {
+static clattn_status settle_cache(const clattn_device_params *params, clattn_device_settings *settings,
+                                  char **cache_dir) {
     settings->cache_max_bytes = params->cache_max_bytes ? params->cache_max_bytes : DEFAULT_CACHE_BYTES;
     if (params->cache_dir && !params->cache_dir[0])
         return clattn_fail(CLATTN_INVALID_ARGUMENT, "cache_dir is empty; it has to be a folder's path, or NULL");
@@ -96,8 +98,10 @@ static clattn_status check_arguments(cl_context context, cl_device_id device, co
     if (!out)
         return clattn_fail(CLATTN_INVALID_ARGUMENT, "out is NULL; it has to point to a clattn_device *");
     if (params && params->struct_size != sizeof(*params))
-        return clattn_fail(CLATTN_INVALID_ARGUMENT, "params->struct_size is %zu; it has to be %zu: start from "
-                           "CLATTN_DEVICE_PARAMS() or clattn_device_params_init", params->struct_size, sizeof(*params));
+        return clattn_fail(CLATTN_INVALID_ARGUMENT,
+                           "params->struct_size is %zu; it has to be %zu: start from "
+                           "CLATTN_DEVICE_PARAMS() or clattn_device_params_init",
+                           params->struct_size, sizeof(*params));
     return check_membership(context, device);
 }
 
@@ -114,8 +118,9 @@ clattn_status clattn_device_create(cl_context context, cl_device_id device, cons
     clattn_status status = clattn_device_open(context, device, &settings, out);
     free(cache_dir);
     if (status == CLATTN_OK && !settings.cache_dir && !params->no_disk)
-        clattn_log(*out, CLATTN_LOG_WARN,
-                   "no disk cache: neither CLATTN_CACHE_DIR nor XDG_CACHE_HOME nor HOME is set; compiled programs are lost");
+        clattn_log(
+            *out, CLATTN_LOG_WARN,
+            "no disk cache: neither CLATTN_CACHE_DIR nor XDG_CACHE_HOME nor HOME is set; compiled programs are lost");
     return status;
 }
 

@@ -13,8 +13,9 @@
 static clattn_status folder_of(const char *cache_dir, char **folder) {
     int error = clattn_path_cache(cache_dir, false, folder);
     if (error == ENOENT)
-        return clattn_fail(CLATTN_IO_ERROR,
-                           "no cache folder: cache_dir is NULL, and CLATTN_CACHE_DIR, XDG_CACHE_HOME and HOME are not set");
+        return clattn_fail(
+            CLATTN_IO_ERROR,
+            "no cache folder: cache_dir is NULL, and CLATTN_CACHE_DIR, XDG_CACHE_HOME and HOME are not set");
     if (error)
         return clattn_fail(CLATTN_OUT_OF_MEMORY, "no memory for the cache folder's path");
     return CLATTN_OK;
@@ -26,7 +27,8 @@ static clattn_status list_of(const char *folder, clattn_store_list *list) {
     if (error == ENOMEM)
         return clattn_fail(CLATTN_OUT_OF_MEMORY, "no memory for the list of %s", folder);
     if (error)
-        return clattn_fail(CLATTN_IO_ERROR, "cache folder %s cannot be read: %s", folder, clattn_errno_text(error, reason));
+        return clattn_fail(CLATTN_IO_ERROR, "cache folder %s cannot be read: %s", folder,
+                           clattn_errno_text(error, reason));
     return CLATTN_OK;
 }
 

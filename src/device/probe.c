@@ -178,9 +178,9 @@ clattn_status clattn_probe_device(cl_device_id id, clattn_probe *probe) {
 }
 
 void clattn_probe_free(clattn_probe *probe) {
-    char *strings[] = { probe->platform_name,  probe->platform_version, probe->device_name, probe->vendor,
-                        probe->driver_version, probe->device_version,   probe->quirk_names, probe->identity,
-                        probe->line };
+    char *strings[] = { probe->platform_name, probe->platform_version, probe->device_name,
+                        probe->vendor,        probe->driver_version,   probe->device_version,
+                        probe->quirk_names,   probe->identity,         probe->line };
     for (size_t i = 0; i < sizeof(strings) / sizeof(strings[0]); i++)
         free(strings[i]);
 }

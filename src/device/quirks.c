@@ -34,7 +34,8 @@ static bool contains(const char *text, const char *part) {
 uint64_t clattn_quirks_match(const char *platform, const char *device, const char *vendor) {
     uint64_t quirks = 0;
     for (int i = 0; i < CLATTN_QUIRK_COUNT; i++)
-        if (contains(platform, rows[i].platform) && contains(device, rows[i].device) && contains(vendor, rows[i].vendor))
+        if (contains(platform, rows[i].platform) && contains(device, rows[i].device) &&
+            contains(vendor, rows[i].vendor))
             quirks |= UINT64_C(1) << i;
     return quirks;
 }

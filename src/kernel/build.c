@@ -21,13 +21,15 @@ static char *build_log(const clattn_device *device, cl_program program) {
     if (clGetProgramBuildInfo(program, clattn_device_id(device), CL_PROGRAM_BUILD_LOG, 0, NULL, &size) != CL_SUCCESS)
         return NULL;
     char *log = calloc(size + 1, 1);
-    if (log && clGetProgramBuildInfo(program, clattn_device_id(device), CL_PROGRAM_BUILD_LOG, size, log, NULL) != CL_SUCCESS)
+    if (log &&
+        clGetProgramBuildInfo(program, clattn_device_id(device), CL_PROGRAM_BUILD_LOG, size, log, NULL) != CL_SUCCESS)
         log[0] = '\0';
     return log;
 }
 
 /* Takes the program: gives it back when `code` is success, else keeps its log and releases it. */
-static cl_program finish(const clattn_device *device, attempt *result, const char *call, cl_int code, cl_program program) {
+static cl_program finish(const clattn_device *device, attempt *result, const char *call, cl_int code,
+                         cl_program program) {
     result->code = code;
     if (code == CL_SUCCESS)
         return program;
@@ -63,7 +65,8 @@ static cl_program *create_headers(const clattn_device *device, const clattn_sour
 }
 
 /* Some drivers refuse an empty list by NULL and zero rules of their own: without headers both are NULL. */
-static cl_program compile(const clattn_device *device, const clattn_sources *sources, const char *options, attempt *result) {
+static cl_program compile(const clattn_device *device, const clattn_sources *sources, const char *options,
+                          attempt *result) {
     cl_int code = CL_SUCCESS;
     cl_program *headers = create_headers(device, sources, &code);
     if (!headers)
@@ -88,8 +91,7 @@ static cl_program compile_and_link(const clattn_device *device, const clattn_sou
         return NULL;
     cl_int code = CL_SUCCESS;
     cl_device_id id = clattn_device_id(device);
-    cl_program linked =
-        clLinkProgram(clattn_device_context(device), 1, &id, "", 1, &compiled, NULL, NULL, &code);
+    cl_program linked = clLinkProgram(clattn_device_context(device), 1, &id, "", 1, &compiled, NULL, NULL, &code);
     clReleaseProgram(compiled);
     return finish(device, result, "clLinkProgram", code, linked);
 }
@@ -125,7 +127,8 @@ static void log_lines(const clattn_device *device, const char *log) {
     }
 }
 
-static clattn_status fail(const clattn_device *device, const clattn_sources *sources, const char *options, attempt *result) {
+static clattn_status fail(const clattn_device *device, const clattn_sources *sources, const char *options,
+                          attempt *result) {
     if (result->code == CL_OUT_OF_HOST_MEMORY)
         return clattn_fail_cl(result->call, result->code);
     clattn_log(device, CLATTN_LOG_ERROR, "%s with '%s' does not build on %s: %s failed with %s (%d)", sources->name,
@@ -177,7 +180,8 @@ cl_int clattn_build_from_binary(const clattn_device *device, const void *binary,
     cl_int code = CL_SUCCESS, binary_code = CL_SUCCESS;
     cl_device_id id = clattn_device_id(device);
     const unsigned char *bytes = binary;
-    cl_program program = clCreateProgramWithBinary(clattn_device_context(device), 1, &id, &size, &bytes, &binary_code, &code);
+    cl_program program =
+        clCreateProgramWithBinary(clattn_device_context(device), 1, &id, &size, &bytes, &binary_code, &code);
     if (code == CL_SUCCESS)
         code = binary_code;
     if (code == CL_SUCCESS)

@@ -20,8 +20,8 @@ clattn_status clattn_build_from_source(const clattn_device *device, const clattn
 cl_int clattn_build_from_binary(const clattn_device *device, const void *binary, size_t size, const char *options,
                                 cl_program *out);
 
-/* The program's binary for the device, to be freed. CL_SUCCESS, or the code of what failed (CL_INVALID_BINARY: the driver
- * gives none); sets no last error. */
+/* The program's binary for the device, to be freed. CL_SUCCESS, or the code of what failed (CL_INVALID_BINARY: the
+ * driver gives none); sets no last error. */
 cl_int clattn_build_get_binary(const clattn_device *device, cl_program program, void **binary, size_t *size);
 
 #endif

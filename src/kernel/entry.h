@@ -40,7 +40,8 @@ void clattn_entry_encode(const clattn_entry *entry, void *bytes);
 /* Sets the checksum of bytes that are at least a header, whatever else is wrong with them: for tests. */
 void clattn_entry_seal(void *bytes, size_t size);
 
-/* Checks everything, the checksum included, and points *entry into `bytes`. Returns NULL, or one line on what is wrong. */
+/* Checks everything, the checksum included, and points *entry into `bytes`. Returns NULL, or one line on what is wrong.
+ */
 const char *clattn_entry_decode(const void *bytes, size_t size, clattn_entry *entry);
 
 #endif

@@ -14,14 +14,14 @@
 #include "util/status.h"
 #include "util/text.h"
 
-/* One kernel of the device's table. Entries live as long as the device, so that a plan made again finds its kernels; the
- * device lives as long as somebody holds a kernel. */
+/* One kernel of the device's table. Entries live as long as the device, so that a plan made again finds its kernels;
+ * the device lives as long as somebody holds a kernel. */
 typedef struct kernel_entry {
     clattn_kernel kernel; /* first: a clattn_kernel is its entry */
     clattn_key key;
     struct kernel_entry *next;
-    clattn_device *device; /* with a reference to it while `references` is not 0 */
-    int references;        /* under the table's lock */
+    clattn_device *device;      /* with a reference to it while `references` is not 0 */
+    int references;             /* under the table's lock */
     pthread_mutex_t build_lock; /* the fields below */
     bool ready, fresh;
     cl_program program;
@@ -131,7 +131,8 @@ static cl_int adopt(kernel_entry *entry, cl_program program, const char *functio
     if (code == CL_SUCCESS)
         code = clGetKernelWorkGroupInfo(handle, id, CL_KERNEL_LOCAL_MEM_SIZE, sizeof(local_size), &local_size, NULL);
     if (code == CL_SUCCESS)
-        code = clGetKernelWorkGroupInfo(handle, id, CL_KERNEL_PRIVATE_MEM_SIZE, sizeof(private_size), &private_size, NULL);
+        code =
+            clGetKernelWorkGroupInfo(handle, id, CL_KERNEL_PRIVATE_MEM_SIZE, sizeof(private_size), &private_size, NULL);
     if (code != CL_SUCCESS) {
         clReleaseKernel(handle);
         return code;
@@ -156,10 +157,12 @@ static void log_unusable(const kernel_request *request, const char *folder, cons
     clattn_log(request->device, CLATTN_LOG_WARN, "program cache entry %s/%s.clprog is not used: %s", folder, hex, what);
 }
 
-static bool load_binary(kernel_entry *entry, const kernel_request *request, const clattn_entry *stored, const char *folder) {
+static bool load_binary(kernel_entry *entry, const kernel_request *request, const clattn_entry *stored,
+                        const char *folder) {
     cl_program program = NULL;
     const char *step = "the driver refuses its binary";
-    cl_int code = clattn_build_from_binary(request->device, stored->binary, stored->binary_size, request->options, &program);
+    cl_int code =
+        clattn_build_from_binary(request->device, stored->binary, stored->binary_size, request->options, &program);
     if (code == CL_SUCCESS) {
         step = "its binary lacks the kernel";
         code = adopt(entry, program, request->spec->entry);
@@ -294,7 +297,8 @@ bool clattn_kernel_is_fresh(clattn_kernel *kernel) {
     return fresh;
 }
 
-static void write_binary(const kernel_entry *entry, const clattn_device_settings *settings, const void *binary, size_t size) {
+static void write_binary(const kernel_entry *entry, const clattn_device_settings *settings, const void *binary,
+                         size_t size) {
     const char *line = clattn_device_line(entry->device);
     clattn_entry stored = { .key = entry->key,
                             .device = line,

@@ -32,8 +32,9 @@ static clattn_status read_source(const char *folder, const char *name, char **te
     char reason[CLATTN_ERRNO_TEXT_SIZE];
     clattn_status status = CLATTN_OK;
     if (error)
-        status = clattn_fail(CLATTN_IO_ERROR, "kernel source %s cannot be read: %s; kernel_dir has to hold every source",
-                             path, clattn_errno_text(error, reason));
+        status =
+            clattn_fail(CLATTN_IO_ERROR, "kernel source %s cannot be read: %s; kernel_dir has to hold every source",
+                        path, clattn_errno_text(error, reason));
     else if (strlen(*text) != size)
         status = clattn_fail(CLATTN_IO_ERROR, "kernel source %s has a NUL byte; it has to be text", path);
     free(path);

@@ -9,7 +9,7 @@
 #include "util/hash.h"
 
 typedef struct clattn_sources {
-    const char *name;      /* of the main file */
+    const char *name; /* of the main file */
     const char *main_text;
     const char *flattened; /* NULL: there is none (the sources are a folder's) */
     const char **header_names;

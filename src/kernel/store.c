@@ -13,10 +13,10 @@
 #include "util/file.h"
 #include "util/text.h"
 
-#define SUFFIX            ".clprog"
-#define DIGITS            ((size_t)32)
-#define ENTRY_NAME_SIZE   (DIGITS + sizeof(SUFFIX)) /* with the NUL */
-#define TEMPORARY_LIFE_S  3600
+#define SUFFIX           ".clprog"
+#define DIGITS           ((size_t)32)
+#define ENTRY_NAME_SIZE  (DIGITS + sizeof(SUFFIX)) /* with the NUL */
+#define TEMPORARY_LIFE_S 3600
 
 static void entry_name(clattn_key key, char name[ENTRY_NAME_SIZE]) {
     clattn_key_hex(key, name);

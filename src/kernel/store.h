@@ -16,8 +16,8 @@
 int clattn_store_read(const char *folder, clattn_key key, char **bytes, clattn_entry *entry, const char **defect);
 
 /* Writes the entry under its key, making the folder, then removes the least recently used entries while all together
- * exceed max_bytes, and temporary files that a crash left an hour ago. EFBIG: larger than max_bytes or than an entry may
- * be; nothing was written. */
+ * exceed max_bytes, and temporary files that a crash left an hour ago. EFBIG: larger than max_bytes or than an entry
+ * may be; nothing was written. */
 int clattn_store_write(const char *folder, const clattn_entry *entry, uint64_t max_bytes);
 
 typedef struct clattn_store_file {
@@ -37,8 +37,8 @@ typedef struct clattn_store_list {
 int clattn_store_list_make(const char *folder, clattn_store_list *list);
 void clattn_store_list_free(clattn_store_list *list);
 
-/* Reads one listed file and decodes it: 0 with *bytes, *entry and *defect (NULL: sound; an entry under another key's name
- * is a defect), or what reading gave. */
+/* Reads one listed file and decodes it: 0 with *bytes, *entry and *defect (NULL: sound; an entry under another key's
+ * name is a defect), or what reading gave. */
 int clattn_store_read_listed(const char *folder, const clattn_store_file *file, char **bytes, clattn_entry *entry,
                              const char **defect);
 

@@ -13,8 +13,8 @@
 /* What an errno value means, written to `text`; returns it. */
 const char *clattn_errno_text(int code, char text[CLATTN_ERRNO_TEXT_SIZE]);
 
-/* Reads a regular file of at most max_size bytes (EFBIG when larger, EISDIR or EINVAL when it is no regular file). *data
- * is NUL-terminated behind its *size bytes and freed by the caller. */
+/* Reads a regular file of at most max_size bytes (EFBIG when larger, EISDIR or EINVAL when it is no regular file).
+ * *data is NUL-terminated behind its *size bytes and freed by the caller. */
 int clattn_file_read(const char *path, size_t max_size, char **data, size_t *size);
 
 /* Makes the folder and its parents, for their owner only; fine when it is there already. */

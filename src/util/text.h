@@ -9,7 +9,7 @@
 #include <stddef.h>
 
 typedef struct clattn_text {
-    char *data; /* NUL-terminated; NULL while nothing was added */
+    char *data;  /* NUL-terminated; NULL while nothing was added */
     size_t size; /* without the NUL */
     size_t capacity;
     bool failed;

@@ -7,20 +7,33 @@
 #include "kernel/entry.h"
 #include "util/file.h"
 
-/* Byte `at` becomes `value`, then the checksum is made right where `seal` says so, then the file gets `change` bytes longer. */
+/* Byte `at` becomes `value`, then the checksum is made right where `seal` says so, then the file gets `change` bytes
+ * longer. */
 static const struct {
     const char *name;
     int at, value, seal, change;
 } files[] = {
-    { "sound", -1, 0, 1, 0 },          { "short_header", -1, 0, 0, -80 },  { "magic", 0, 'X', 1, 0 },
-    { "version", 8, 99, 1, 0 },        { "reserved", 36, 1, 1, 0 },        { "text_too_long", 14, 0xff, 1, 0 },
-    { "no_binary", 40, 0, 1, 0 },      { "truncated", -1, 0, 0, -1 },      { "trailing", -1, 0, 0, 1 },
-    { "checksum", 48, 0xa5, 0, 0 },    { "control_character", 64, '\n', 1, 0 },
+    { "sound", -1, 0, 1, 0 },
+    { "short_header", -1, 0, 0, -80 },
+    { "magic", 0, 'X', 1, 0 },
+    { "version", 8, 99, 1, 0 },
+    { "reserved", 36, 1, 1, 0 },
+    { "text_too_long", 14, 0xff, 1, 0 },
+    { "no_binary", 40, 0, 1, 0 },
+    { "truncated", -1, 0, 0, -1 },
+    { "trailing", -1, 0, 0, 1 },
+    { "checksum", 48, 0xa5, 0, 0 },
+    { "control_character", 64, '\n', 1, 0 },
 };
 
 int main(int argc, char **argv) {
-    clattn_entry entry = { .key = { .low = 1, .high = 2 }, .device = "platform / device", .device_size = 17,
-                           .program = "prefill.cl", .program_size = 10, .binary = "binary", .binary_size = 6 };
+    clattn_entry entry = { .key = { .low = 1, .high = 2 },
+                           .device = "platform / device",
+                           .device_size = 17,
+                           .program = "prefill.cl",
+                           .program_size = 10,
+                           .binary = "binary",
+                           .binary_size = 6 };
     int failed = argc != 2;
     for (size_t i = 0; !failed && i < sizeof(files) / sizeof(files[0]); i++) {
         char bytes[256] = { 0 }, path[1024];

@@ -42,8 +42,13 @@ static int clear(void **state) {
 
 static clattn_entry entry_of(uint64_t key, size_t size) {
     static const char binary[4096] = "machine code";
-    return (clattn_entry){ .key = { .low = key }, .device = "dev", .program = "prog", .device_size = 3, .program_size = 4,
-                           .binary = binary, .binary_size = size };
+    return (clattn_entry){ .key = { .low = key },
+                           .device = "dev",
+                           .program = "prog",
+                           .device_size = 3,
+                           .program_size = 4,
+                           .binary = binary,
+                           .binary_size = size };
 }
 
 static void put_file(const char *name, const void *data, size_t size, int age_s) {

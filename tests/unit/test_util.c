@@ -188,10 +188,14 @@ static void finds_the_cache_folder(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(names_every_status),       cmocka_unit_test(maps_opencl_errors),
-        cmocka_unit_test(keeps_last_error_per_thread), cmocka_unit_test(gives_the_headers_version),
-        cmocka_unit_test(knows_every_dtype),        cmocka_unit_test(text_grows),
-        cmocka_unit_test(keys_depend_on_content_and_cuts), cmocka_unit_test(writes_and_reads_files),
+        cmocka_unit_test(names_every_status),
+        cmocka_unit_test(maps_opencl_errors),
+        cmocka_unit_test(keeps_last_error_per_thread),
+        cmocka_unit_test(gives_the_headers_version),
+        cmocka_unit_test(knows_every_dtype),
+        cmocka_unit_test(text_grows),
+        cmocka_unit_test(keys_depend_on_content_and_cuts),
+        cmocka_unit_test(writes_and_reads_files),
         cmocka_unit_test(finds_the_cache_folder),
     };
     return cmocka_run_group_tests_name("util", tests, make_folder, remove_folder);
