@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Suites that are lists of cases. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "covering.h"
+#include "suites.h"
+
+#define LENGTH(array) ((int)(sizeof(array) / sizeof((array)[0])))
+
+test_case case_from(const char *line) {
+    char message[128];
+    test_case c = case_default();
+    if (!case_parse(&c, line, message, sizeof(message)))
+        abort(); /* a line of this program is mistyped */
+    case_normalize(&c);
+    return c;
+}
+
+void run_line(harness *h, const test_case *base, const char *line) {
+    char message[160];
+    test_case c = *base;
+    if (!case_parse(&c, line, message, sizeof(message))) {
+        outcome out = { PASSED, "", 0, 0.0 };
+        outcome_fail(&out, "%s", message);
+        harness_count(h, line, line, &out);
+        return;
+    }
+    case_normalize(&c);
+    harness_run(h, &c);
+}
+
+static const covering_factor everything[] = {
+    { { "qt=f32", "qt=f16", "qt=bf16" } },
+    { { "kt=f32", "kt=f16", "kt=bf16" } },
+    { { "vt=f32", "vt=f16", "vt=bf16" } },
+    { { "ot=f32", "ot=f16", "ot=bf16" } },
+    { { "batch=1", "batch=2", "batch=3" } },
+    { { "hq=1,hk=1", "hq=3,hk=3", "hq=6,hk=2", "hq=7,hk=1", "hq=16,hk=1" } },
+    { { "d=7", "d=64", "d=80", "d=128", "d=192" } },
+    { { "dv=16", "dv=64", "dv=111", "dv=128" } },
+    { { "q=1,kv=1", "q=1,kv=203", "q=5,kv=97", "q=37,kv=37", "q=70,kv=131", "q=131,kv=70", "q=2,kv=513" } },
+    { { "qmode=uniform,kvmode=uniform,layout=bshd", "qmode=uniform,kvmode=uniform,layout=bhsd",
+        "qmode=uniform,kvmode=uniform,layout=qkv", "qmode=uniform,kvmode=per_sequence,layout=bshd",
+        "qmode=uniform,kvmode=per_sequence,layout=mla", "qmode=ragged,kvmode=ragged,layout=bshd",
+        "qmode=ragged,kvmode=ragged_lens,layout=bhsd", "qmode=ragged,kvmode=ragged,layout=qkv",
+        "qmode=ragged,kvmode=per_sequence,layout=bshd", "qmode=uniform,kvmode=ragged,layout=mla" } },
+    { { "mix=0", "mix=1" } },
+    { { "slack=0", "slack=5" } },
+    { { "minq=0", "minq=1" } },
+    { { "gap=0", "gap=3" } },
+    { { "shift=0", "shift=1", "shift=16" } },
+    { { "causal=0", "causal=1" } },
+    { { "wmode=none", "wmode=lr,wl=0,wr=0", "wmode=lr,wl=20,wr=-1", "wmode=lr,wl=-1,wr=11", "wmode=lr,wl=33,wr=5" } },
+    { { "omode=bottom_right", "omode=constant,offset=0", "omode=constant,offset=-9", "omode=constant,offset=40",
+        "omode=array,offset=7" } },
+    { { "mask=none", "mask=bool", "mask=add_f32", "mask=add_f16" } },
+    { { "mform=bhqk", "mform=bqk", "mform=hqk", "mform=qk", "mform=k", "mform=q", "mform=transposed",
+        "mform=sequences" } },
+    { { "empty=0", "empty=1" } },
+    { { "softcap=0", "softcap=15" } },
+    { { "scale=0", "scale=0.3", "scale=-0.2" } },
+    { { "alibi=0", "alibi=1" } },
+    { { "sinks=0", "sinks=1" } },
+    { { "lse=0", "lse=1" } },
+    { { "values=normal", "values=huge", "values=poison", "values=nan", "values=inf" } },
+    { { "frag=frag_lanes", "frag=frag_scalar" } },
+    { { "split=0", "split=192" } },
+    { { "sched=0", "sched=1" } },
+    { { "ooo=0", "ooo=1" } },
+};
+
+static const covering_factor modifiers[] = {
+    { { "causal=0", "causal=1" } },
+    { { "wmode=none", "wmode=lr,wl=3,wr=-1", "wmode=lr,wl=-1,wr=2", "wmode=lr,wl=5,wr=0" } },
+    { { "omode=bottom_right", "omode=constant,offset=0", "omode=constant,offset=-4", "omode=array,offset=5" } },
+    { { "mask=none", "mask=bool", "mask=add_f32", "mask=add_f16" } },
+    { { "empty=0", "empty=1" } },
+    { { "softcap=0", "softcap=2.5" } },
+    { { "alibi=0", "alibi=1" } },
+    { { "sinks=0", "sinks=1" } },
+    { { "values=normal", "values=poison" } },
+    { { "q=2,kv=37", "q=33,kv=37" } },
+    { { "frag=frag_lanes", "frag=frag_scalar" } },
+};
+
+/* Runs every `step`th case of the array, up to `most`. */
+static void run_covering(harness *h, const covering_factor *factors, int count, int strength, const test_case *base,
+                         int most) {
+    covering_array array;
+    if (!covering_build(factors, count, strength, base, 20, &array)) {
+        outcome out = { PASSED, "", 0, 0.0 };
+        outcome_fail(&out, "no memory for the covering array");
+        harness_count(h, "covering", NULL, &out);
+        return;
+    }
+    printf("# %s: %d cases cover %ld combinations of %d; %ld exclude each other\n", h->suite, array.count,
+           array.covered, strength, array.excluded);
+    if (most == 0 || most > array.count)
+        most = array.count;
+    for (int n = 0; n < most; n++)
+        harness_run(h, &array.cases[(long)n * array.count / most]);
+    free(array.cases);
+}
+
+void suite_pairwise(harness *h) {
+    const test_case base = case_default();
+    run_covering(h, everything, LENGTH(everything), 2, &base, 0);
+}
+
+void suite_sanitize(harness *h) {
+    const test_case base = case_default();
+    run_covering(h, everything, LENGTH(everything), 2, &base, 30);
+}
+
+void suite_masks3(harness *h) {
+    const test_case base = case_from("batch=2,hq=2,hk=1,d=8,dv=8,mform=bhqk");
+    run_covering(h, modifiers, LENGTH(modifiers), 3, &base, 0);
+}
+
+static void run_lines(harness *h, const char *base_line, const char *const *lines, int count) {
+    const test_case base = case_from(base_line);
+    for (int n = 0; n < count; n++)
+        run_line(h, &base, lines[n]);
+}
+
+/* Few programs, each launched with the awkward lengths. */
+static const char *const tiny_lines[] = {
+    "q=33,kv=48,minq=1",
+    "q=48,kv=33,minq=1,values=poison,gap=1,shift=3",
+    "q=20,kv=47,minq=1,causal=1,values=poison",
+    "q=40,kv=40,minq=1,wmode=lr,wl=7,wr=3,qt=f16,kt=f16,vt=f16,ot=f16",
+    "batch=2,qmode=ragged,kvmode=ragged,mix=1,q=18,kv=30,minq=1,causal=1,sinks=1,qt=bf16,kt=bf16,vt=bf16,ot=bf16",
+    "q=17,kv=35,minq=1,mask=bool,empty=1,softcap=5,alibi=1,values=poison",
+    "q=19,kv=30,minq=1,mask=add_f16,mform=sequences,qmode=ragged,kvmode=ragged_lens,gap=2",
+    "q=1,kv=48,d=7,dv=5",
+    "q=2,kv=48,split=192,values=poison,shift=1",
+    "batch=3,kvmode=per_sequence,mix=1,q=1,kv=48,mask=add_f32,mform=k,sinks=1,qt=f16,kt=f16,vt=f16,ot=f16",
+    "batch=2,q=3,kv=0",
+};
+
+void suite_tiny(harness *h) {
+    run_lines(h, "hq=2,hk=1,frag=frag_lanes", tiny_lines, LENGTH(tiny_lines));
+    run_lines(h, "hq=2,hk=1,frag=frag_scalar", tiny_lines, LENGTH(tiny_lines));
+}
+
+static const char *const small_lines[] = {
+    "q=33,kv=64,minq=1,values=poison",
+    "q=64,kv=33,minq=1,d=64,dv=64,causal=1,gap=3,shift=1",
+    "q=40,kv=64,minq=1,d=40,dv=33,layout=bhsd,qt=f16,kt=f16,vt=f16,ot=f16",
+    "q=40,kv=64,minq=1,d=40,dv=33,layout=mla,qt=bf16,kt=bf16,vt=bf16,ot=bf16",
+    "batch=3,qmode=ragged,kvmode=ragged,mix=1,q=31,kv=50,minq=1,causal=1,wmode=lr,wl=9,wr=4,sinks=1",
+    "q=31,kv=64,minq=1,mask=bool,mform=bhqk,empty=1,softcap=5,alibi=1,values=nan",
+    "q=31,kv=64,minq=1,mask=add_f32,mform=transposed,values=huge",
+    "q=31,kv=64,minq=1,mask=add_f16,mform=k,values=inf",
+    "q=1,kv=64,values=poison",
+    "q=2,kv=64,d=64,dv=64,causal=1",
+    "q=3,kv=63,d=17,dv=31,qt=f16,kt=bf16,vt=f32,ot=f16,alibi=1",
+    "batch=3,kvmode=per_sequence,mix=1,q=1,kv=60,sinks=1,sched=0",
+    "batch=2,q=4,kv=0,sinks=1",
+    "lens=1:37+5:18+0:9+12:29,causal=1,values=poison",
+};
+
+void suite_small(harness *h) {
+    run_lines(h, "hq=4,hk=2,frag=frag_scalar", small_lines, LENGTH(small_lines));
+}
