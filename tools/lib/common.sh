@@ -30,7 +30,7 @@ need_packages() {
     local missing
     if ! is_debian_12; then
         have_tools && return 0
-        die "this installs Debian 12 packages; on another system install the likes of: $*"
+        die "this installs Debian 12 packages; on another system install the likes of these, then set CLATTN_SKIP_INSTALL=1: $*"
     fi
     missing=$(missing_packages "$@")
     [ -z "$missing" ] && return 0
