@@ -28,7 +28,7 @@ class Part:
 
     def __init__(self, name, budget, options):
         self.name, self.budget, self.options = name, budget, options
-        self.total, self.lines = counts.Counts(), []
+        self.total, self.lines, self.output = counts.Counts(), [], ""  # output: of the last program
         self.state = BUILD / "state" / name
         self.log_path = BUILD / "logs" / (name + ".log")
         shutil.rmtree(self.state, ignore_errors=True)
@@ -83,6 +83,7 @@ class Part:
             status = -signal.SIGKILL
         self.log.write(f"$ {' '.join(argv)}\n{output}\n[exit {status}]\n\n")
         self.log.flush()
+        self.output = output
         return status, output
 
     def count(self, label, argv, env=None, limit=None):
@@ -95,7 +96,8 @@ class Part:
         if found.failed:
             self.show(output, status)
         elif found.skipped:
-            self.lines += [line for line in output.splitlines() if "skip" in line.lower()][:TAIL]
+            self.lines += [line for line in output.splitlines()
+                           if "skip" in line.lower() and not counts.SUMMARY.match(line)][:TAIL]
         return found
 
     def show(self, output, status):
