@@ -34,7 +34,8 @@ void clattn_combine(const attention_args args,              /* every run-time nu
     const int index = (int)get_group_id(2);
     if (index >= args.batch)
         return;
-    const sequence s = sequence_load(&args, &indices, index);
+    sequence s;
+    sequence_load(&s, &args, &indices, index);
     const int splits = sequence_splits(&args, &s);
     if (splits == 1 || row >= s.rows || s.rows > args.decode_max_rows)
         return;
@@ -49,7 +50,8 @@ void clattn_combine(const attention_args args,              /* every run-time nu
         float sum[COMBINE_DIMS] = { 0.0f };
         float m = ROW_MAX_INITIAL, l = ROW_SUM_INITIAL;
         for (int split = 0; split < splits; split++) {
-            const row_merge merge = row_merge_states(m, l, states[2 * split], states[2 * split + 1]);
+            row_merge merge;
+            row_merge_states(&merge, m, l, states[2 * split], states[2 * split + 1]);
             m = merge.max;
             l = merge.sum;
             for (int i = 0; i < COMBINE_DIMS; i++) {
@@ -57,7 +59,8 @@ void clattn_combine(const attention_args args,              /* every run-time nu
                 sum[i] = fma(outputs[(long)split * args.v_head_dim + at], merge.add_factor, sum[i] * merge.keep_factor);
             }
         }
-        const row_result result = row_finish(m, l, sink);
+        row_result result;
+        row_finish(&result, m, l, sink);
         for (int i = 0; i < COMBINE_DIMS; i++)
             if (dim + i < args.v_head_dim)
                 STORE(O_STORAGE, sum[i] * result.o_factor, o, start + dim + i);

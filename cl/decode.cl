@@ -47,7 +47,8 @@ void clattn_decode(ATTEND_PARAMETERS,
     const int index = (int)get_group_id(2);
     if (index >= args.batch)
         return;
-    const sequence s = sequence_load(&args, &indices, index);
+    sequence s;
+    sequence_load(&s, &args, &indices, index);
     const int splits = sequence_splits(&args, &s);
     if (split >= splits || s.rows == 0 || s.rows > args.decode_max_rows)
         return;

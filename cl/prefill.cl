@@ -22,7 +22,8 @@ void clattn_prefill(ATTEND_PARAMETERS,
     const int index = (int)get_group_id(2);
     if (index >= args.batch)
         return;
-    const sequence s = sequence_load(&args, &indices, index);
+    sequence s;
+    sequence_load(&s, &args, &indices, index);
     const int tiles = (s.rows + FRAG_TILE_ROWS - 1) / FRAG_TILE_ROWS;
     const int tile = tiles - 1 - (int)get_group_id(0);
     if (tile < 0 || s.rows <= args.decode_max_rows)

@@ -69,6 +69,9 @@ typedef struct clattn_attention_desc {
     int32_t max_batch;   /* >= 0 */
     int32_t max_q_len;   /* of one sequence, >= 0 */
     int32_t max_kv_len;  /* of one sequence, >= 0 */
+    int32_t min_q_len;   /* a promise, 0 to max_q_len: every sequence has no query or at least these. Lets a plan leave
+                            out the kernel for few queries; 0 promises nothing. Sequences that break it are an error of
+                            clattn_schedule_make; without a schedule their rows may be left unwritten */
     int64_t max_q_tokens;  /* ragged Q: rows of the packed Q, O and LSE buffers; 0: max_batch * max_q_len */
     int64_t max_kv_tokens; /* ragged K and V: rows of the packed buffers; 0: max_batch * max_kv_len */
 

@@ -35,8 +35,17 @@ struct clattn_plan {
     clattn_step steps[CLATTN_STEP_COUNT];
     int32_t decode_max_rows;
     int32_t split_size;
-    char *refused;
+    size_t workspace_size;
+    char *refused; /* see clattn_plan_info */
 };
+
+
+const char *clattn_step_name(clattn_step_kind kind);
+
+/* clattn_plan_create with a checked device and params; see there for the errors. */
+clattn_status clattn_plan_build(clattn_device *device, const clattn_attention_desc *desc, const clattn_plan_params *params,
+                                clattn_plan **out);
+void clattn_plan_free(clattn_plan *plan);
 
 /* What a run launches: the content of a clattn_schedule. */
 typedef struct clattn_launches {
@@ -59,6 +68,9 @@ bool clattn_launches_step(const clattn_launches *launches, clattn_step_kind kind
 
 /* The grid of a step, in work-items. */
 void clattn_launches_grid(const clattn_launches *launches, clattn_step_kind kind, size_t global[3]);
+
+/* Bytes of workspace for any step within the plan's bounds; CLATTN_INVALID_ARGUMENT when they overflow. */
+clattn_status clattn_workspace_of_bounds(const clattn_plan *plan, size_t *size);
 
 /* Bytes of workspace for such launches. */
 size_t clattn_launches_workspace(const clattn_launches *launches);

@@ -32,6 +32,16 @@ static void add_sequence(clattn_launches *launches, int32_t q_len, int32_t kv_le
     }
 }
 
+/* Adds the sequence with the most work that decode may get. */
+static void add_largest_decode(clattn_launches *launches)
+{
+    const clattn_plan *plan = launches->plan;
+    const int32_t most = plan->decode_max_rows / plan->problem.group;
+    const int32_t bound = plan->problem.desc.max_q_len;
+    if (plan->steps[CLATTN_STEP_DECODE].present)
+        add_sequence(launches, most < bound ? most : bound, plan->problem.desc.max_kv_len);
+}
+
 clattn_launches clattn_launches_of_bounds(const clattn_plan *plan)
 {
     const clattn_attention_desc *desc = &plan->problem.desc;
@@ -41,11 +51,27 @@ clattn_launches clattn_launches_of_bounds(const clattn_plan *plan)
     if (desc->max_batch == 0)
         return launches;
     add_sequence(&launches, desc->max_q_len, desc->max_kv_len);
-    if (desc->q_length_mode == CLATTN_LENGTH_RAGGED && plan->steps[CLATTN_STEP_DECODE].present) {
-        const int32_t most = plan->decode_max_rows / plan->problem.group;
-        add_sequence(&launches, most < desc->max_q_len ? most : desc->max_q_len, desc->max_kv_len);
-    }
+    if (desc->q_length_mode == CLATTN_LENGTH_RAGGED)
+        add_largest_decode(&launches);
     return launches;
+}
+
+clattn_status clattn_workspace_of_bounds(const clattn_plan *plan, size_t *size)
+{
+    clattn_launches launches = { .plan = plan, .batch = plan->problem.desc.max_batch, .splits = 1 };
+    if (launches.batch > 0)
+        add_largest_decode(&launches);
+    const size_t factors[] = { (size_t)launches.batch, (size_t)plan->problem.desc.kv_heads, (size_t)launches.decode_rows,
+                               (size_t)launches.splits, (size_t)plan->problem.desc.v_head_dim + 2, sizeof(float) };
+    size_t product = 1;
+    for (size_t i = 0; i < sizeof(factors) / sizeof(factors[0]); i++)
+        if (__builtin_mul_overflow(product, factors[i], &product))
+            return clattn_fail(CLATTN_INVALID_ARGUMENT,
+                               "max_batch %" PRId32 " and max_kv_len %" PRId32
+                               " need a workspace over the address space; the bounds have to be smaller",
+                               launches.batch, plan->problem.desc.max_kv_len);
+    *size = launches.splits > 1 ? product : 0;
+    return CLATTN_OK;
 }
 
 static clattn_status check_length(const char *name, int32_t b, int64_t value, int64_t low, int64_t high)

@@ -1,0 +1,308 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "plan/plan.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "plan/arguments.h"
+#include "util/status.h"
+
+/* Keys a split where nothing else is asked, rounded up to the tile: large against the merge's cost, and small enough
+ * that one long sequence fills a GPU. */
+#define DEFAULT_SPLIT_SIZE 512
+
+#define REASON_SIZE 256
+
+typedef struct step_row {
+    const char *name, *source, *entry;
+} step_row;
+
+static const step_row step_rows[CLATTN_STEP_COUNT] = {
+    [CLATTN_STEP_PREFILL] = { "prefill", "prefill.cl", "clattn_prefill" },
+    [CLATTN_STEP_DECODE] = { "decode", "decode.cl", "clattn_decode" },
+    [CLATTN_STEP_COMBINE] = { "combine", "combine.cl", "clattn_combine" },
+};
+
+const char *clattn_step_name(clattn_step_kind kind)
+{
+    return step_rows[kind].name;
+}
+
+/* Notes why a better row was not taken; without memory the note is lost, which the log has too. */
+__attribute__((format(printf, 2, 3))) static void refuse(clattn_plan *plan, const char *format, ...)
+{
+    char line[2 * REASON_SIZE];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(line, sizeof(line), format, arguments);
+    va_end(arguments);
+    clattn_log(plan->device, CLATTN_LOG_INFO, "refused: %s", line);
+    const size_t old = plan->refused ? strlen(plan->refused) : 0;
+    char *text = realloc(plan->refused, old + strlen(line) + 2);
+    if (!text)
+        return;
+    snprintf(text + old, strlen(line) + 2, "%s%s", old ? "\n" : "", line);
+    plan->refused = text;
+}
+
+static clattn_tile_problem tile_problem(const clattn_plan *plan)
+{
+    return (clattn_tile_problem){ .head_dim = clattn_dim_class(plan->fragment, plan->problem.desc.head_dim),
+                                  .v_head_dim = clattn_dim_class(plan->fragment, plan->problem.desc.v_head_dim) };
+}
+
+static clattn_status choose_fragment(clattn_plan *plan, const char *wanted)
+{
+    const char *name = wanted ? wanted : clattn_device_probed(plan->device)->fragment;
+    plan->fragment = clattn_fragment_named(name);
+    if (plan->fragment == CLATTN_FRAGMENT_COUNT)
+        return clattn_fail(CLATTN_INVALID_ARGUMENT, "fragment is \"%s\"; it has to be \"%s\" or \"%s\"", name,
+                           clattn_fragment_row(CLATTN_FRAGMENT_SCALAR)->name,
+                           clattn_fragment_row(CLATTN_FRAGMENT_LANES)->name);
+    return CLATTN_OK;
+}
+
+static bool is_candidate(const clattn_plan *plan, const clattn_tile *tile, clattn_algorithm algorithm, const char *wanted)
+{
+    if (tile->algorithm != algorithm || tile->fragment != plan->fragment)
+        return false;
+    if (!wanted)
+        return clattn_tile_is_default_on(tile, clattn_device_probed(plan->device));
+    char name[CLATTN_TILE_NAME_SIZE];
+    clattn_tile_name(tile, name);
+    return strcmp(name, wanted) == 0;
+}
+
+static char *step_options(const clattn_plan *plan, const clattn_step *step)
+{
+    const clattn_attention_desc *d = &plan->problem.desc;
+    const clattn_tile_problem dims = tile_problem(plan);
+    char tile[CLATTN_TILE_OPTIONS_SIZE], options[2 * CLATTN_TILE_OPTIONS_SIZE];
+    if (step->tile) {
+        clattn_tile_options(step->tile, tile);
+        snprintf(options, sizeof(options),
+                 "%s -DCLATTN_HEAD_DIM=%" PRId32 " -DCLATTN_V_HEAD_DIM=%" PRId32 " -DCLATTN_MASK_CLASS=%d"
+                 " -DCLATTN_Q_DTYPE=%d -DCLATTN_K_DTYPE=%d -DCLATTN_V_DTYPE=%d -DCLATTN_O_DTYPE=%d%s",
+                 tile, dims.head_dim, dims.v_head_dim, (int)plan->problem.mask_class, (int)d->q_dtype, (int)d->k_dtype,
+                 (int)d->v_dtype, (int)d->o_dtype,
+                 CLATTN_HAS_QUIRK(plan->device, FAST_EXP2) ? " -DCLATTN_EXP2_NATIVE" : "");
+    } else {
+        snprintf(options, sizeof(options), "-DCOMBINE_LOCAL_SIZE=%zu -DCLATTN_O_DTYPE=%d", step->local_size,
+                 (int)d->o_dtype);
+    }
+    return strdup(options);
+}
+
+static clattn_status compile_step(clattn_plan *plan, clattn_step_kind kind)
+{
+    clattn_step *step = &plan->steps[kind];
+    step->options = step_options(plan, step);
+    if (!step->options)
+        return clattn_fail(CLATTN_OUT_OF_MEMORY, "no memory for build options");
+    const clattn_kernel_spec spec = { step_rows[kind].source, step_rows[kind].entry, step->options };
+    return clattn_kernel_get(plan->device, &spec, &step->kernel);
+}
+
+static void release_step(clattn_step *step)
+{
+    if (step->kernel)
+        clattn_kernel_release(step->kernel);
+    free(step->options);
+    step->kernel = NULL;
+    step->options = NULL;
+}
+
+/* Sets the step's tile; returns false, with the reason noted, when limits known before the build forbid it. */
+static bool take_tile(clattn_plan *plan, clattn_step *step, const clattn_tile *tile)
+{
+    const clattn_tile_problem dims = tile_problem(plan);
+    char why[REASON_SIZE];
+    clattn_tile_name(tile, step->tile_name);
+    if (!clattn_tile_fits(tile, &dims, clattn_device_probed(plan->device), why, sizeof(why))) {
+        refuse(plan, "tile %s: %s", step->tile_name, why);
+        return false;
+    }
+    step->tile = tile;
+    step->local_size = clattn_tile_work_group_size(tile);
+    return true;
+}
+
+/* Compiles a step with the first tile that the device's limits, the compiler and the built kernel's limit allow. */
+static clattn_status compile_first_tile(clattn_plan *plan, clattn_step_kind kind, clattn_algorithm algorithm,
+                                        const char *wanted)
+{
+    clattn_step *step = &plan->steps[kind];
+    clattn_status failure = CLATTN_OK;
+    bool known = false;
+    for (size_t i = 0; clattn_tile_row(i); i++) {
+        const clattn_tile *tile = clattn_tile_row(i);
+        if (!is_candidate(plan, tile, algorithm, wanted))
+            continue;
+        known = true;
+        if (!take_tile(plan, step, tile))
+            continue;
+        failure = step->present ? compile_step(plan, kind) : CLATTN_OK;
+        if (failure == CLATTN_OK && (!step->present || step->kernel->max_work_group_size >= step->local_size))
+            return CLATTN_OK;
+        if (failure != CLATTN_OK && failure != CLATTN_BUILD_FAILED)
+            return failure;
+        if (failure == CLATTN_BUILD_FAILED)
+            refuse(plan, "tile %s: %s", step->tile_name, clattn_last_error());
+        else
+            refuse(plan, "tile %s: the built kernel's work-group limit is %zu, under %zu", step->tile_name,
+                   step->kernel->max_work_group_size, step->local_size);
+        release_step(step);
+    }
+    if (wanted && !known)
+        return clattn_fail(CLATTN_INVALID_ARGUMENT, "%s_tile is \"%s\"; it has to be a tile of %s for this device",
+                           step_rows[kind].name, wanted, clattn_fragment_row(plan->fragment)->name);
+    if (failure == CLATTN_BUILD_FAILED)
+        return failure;
+    return clattn_fail(CLATTN_UNSUPPORTED, "no %s tile of %s runs on this device:\n%s", step_rows[kind].name,
+                       clattn_fragment_row(plan->fragment)->name, plan->refused ? plan->refused : "");
+}
+
+static clattn_status choose_split_size(clattn_plan *plan, int32_t wanted)
+{
+    const int32_t keys = clattn_tile_keys(plan->steps[CLATTN_STEP_DECODE].tile);
+    if (wanted < 0 || wanted % keys != 0)
+        return clattn_fail(CLATTN_INVALID_ARGUMENT,
+                           "split_size is %" PRId32 "; it has to be a multiple of the decode tile's keys, %" PRId32, wanted,
+                           keys);
+    plan->split_size = wanted ? wanted : (DEFAULT_SPLIT_SIZE + keys - 1) / keys * keys;
+    return CLATTN_OK;
+}
+
+/* Combine's work-items share a row's dims; a CPU's one work-item has them all. */
+static size_t combine_local_size(const clattn_plan *plan)
+{
+    const size_t limit = clattn_device_probed(plan->device)->max_work_group_size;
+    const size_t wanted = plan->fragment == CLATTN_FRAGMENT_LANES ? 1 : 32;
+    return wanted < limit ? wanted : limit;
+}
+
+static clattn_status compile_combine(clattn_plan *plan)
+{
+    clattn_step *step = &plan->steps[CLATTN_STEP_COMBINE];
+    step->local_size = combine_local_size(plan);
+    CLATTN_TRY(compile_step(plan, CLATTN_STEP_COMBINE));
+    if (step->kernel->max_work_group_size < step->local_size) {
+        release_step(step);
+        step->local_size = 1;
+        CLATTN_TRY(compile_step(plan, CLATTN_STEP_COMBINE));
+    }
+    return CLATTN_OK;
+}
+
+/* Decode's tile divides the sequences among the kernels, so it is chosen even where decode itself is not compiled. */
+static clattn_status compile_steps(clattn_plan *plan, const clattn_plan_params *params)
+{
+    const clattn_attention_desc *d = &plan->problem.desc;
+    clattn_step *steps = plan->steps;
+    const int64_t most_rows = (int64_t)d->max_q_len * plan->problem.group;
+    steps[CLATTN_STEP_DECODE].present = true;
+    if (d->min_q_len > 0) {
+        steps[CLATTN_STEP_DECODE].present = false;
+        CLATTN_TRY(compile_first_tile(plan, CLATTN_STEP_DECODE, CLATTN_ALGORITHM_DECODE, params->decode_tile));
+        steps[CLATTN_STEP_DECODE].present =
+            (int64_t)d->min_q_len * plan->problem.group <= clattn_tile_rows(steps[CLATTN_STEP_DECODE].tile);
+    }
+    if (steps[CLATTN_STEP_DECODE].present)
+        CLATTN_TRY(compile_first_tile(plan, CLATTN_STEP_DECODE, CLATTN_ALGORITHM_DECODE, params->decode_tile));
+    plan->decode_max_rows = clattn_tile_rows(steps[CLATTN_STEP_DECODE].tile);
+    CLATTN_TRY(choose_split_size(plan, params->split_size));
+
+    steps[CLATTN_STEP_PREFILL].present = most_rows > plan->decode_max_rows;
+    if (steps[CLATTN_STEP_PREFILL].present)
+        CLATTN_TRY(compile_first_tile(plan, CLATTN_STEP_PREFILL, CLATTN_ALGORITHM_PREFILL, params->prefill_tile));
+    steps[CLATTN_STEP_COMBINE].present = steps[CLATTN_STEP_DECODE].present && d->max_kv_len > plan->split_size;
+    if (steps[CLATTN_STEP_COMBINE].present)
+        CLATTN_TRY(compile_combine(plan));
+    return CLATTN_OK;
+}
+
+/* Launches every fresh kernel once, with arguments that leave no group any work, and stores its binary. */
+static clattn_status warm_up_on(clattn_plan *plan, cl_command_queue queue, cl_mem memory)
+{
+    clattn_launches launches = clattn_launches_of_bounds(plan);
+    launches.batch = 0;
+    clattn_bindings bindings = { 0 };
+    for (int i = 0; i < CLATTN_ARG_COUNT; i++)
+        bindings.memory[i] = memory;
+    const attention_args args = clattn_attention_args_of(&launches, &bindings);
+    for (int kind = 0; kind < CLATTN_STEP_COUNT; kind++) {
+        const clattn_step *step = &plan->steps[kind];
+        if (!step->present || !clattn_kernel_is_fresh(step->kernel))
+            continue;
+        const size_t global[3] = { step->local_size, 1, 1 };
+        CLATTN_TRY(clattn_step_enqueue(plan, (clattn_step_kind)kind, &args, &bindings, global, queue, 0, NULL, NULL));
+        const cl_int code = clFinish(queue);
+        if (code != CL_SUCCESS)
+            return clattn_fail_cl("clFinish after a kernel's first launch", code);
+        clattn_kernel_store(step->kernel);
+    }
+    return CLATTN_OK;
+}
+
+static bool has_fresh_kernel(const clattn_plan *plan)
+{
+    for (int kind = 0; kind < CLATTN_STEP_COUNT; kind++)
+        if (plan->steps[kind].present && clattn_kernel_is_fresh(plan->steps[kind].kernel))
+            return true;
+    return false;
+}
+
+static clattn_status warm_up(clattn_plan *plan)
+{
+    if (!has_fresh_kernel(plan))
+        return CLATTN_OK;
+    cl_context context = clattn_device_context(plan->device);
+    cl_int code;
+    cl_command_queue queue = clCreateCommandQueue(context, clattn_device_id(plan->device), 0, &code);
+    if (code != CL_SUCCESS)
+        return clattn_fail_cl("clCreateCommandQueue", code);
+    cl_mem memory = clCreateBuffer(context, CL_MEM_READ_WRITE, 256, NULL, &code);
+    clattn_status status =
+        code == CL_SUCCESS ? warm_up_on(plan, queue, memory) : clattn_fail_cl("clCreateBuffer", code);
+    if (memory)
+        clReleaseMemObject(memory);
+    clReleaseCommandQueue(queue);
+    return status;
+}
+
+static clattn_status fill_plan(clattn_plan *plan, const clattn_attention_desc *desc, const clattn_plan_params *params)
+{
+    CLATTN_TRY(clattn_problem_init(&plan->problem, desc));
+    CLATTN_TRY(choose_fragment(plan, params->fragment));
+    CLATTN_TRY(compile_steps(plan, params));
+    CLATTN_TRY(clattn_workspace_of_bounds(plan, &plan->workspace_size));
+    return warm_up(plan);
+}
+
+clattn_status clattn_plan_build(clattn_device *device, const clattn_attention_desc *desc, const clattn_plan_params *params,
+                                clattn_plan **out)
+{
+    clattn_plan *plan = calloc(1, sizeof(*plan));
+    if (!plan)
+        return clattn_fail(CLATTN_OUT_OF_MEMORY, "no memory for a plan");
+    plan->device = clattn_device_retain(device);
+    const clattn_status status = fill_plan(plan, desc, params);
+    if (status != CLATTN_OK) {
+        clattn_plan_free(plan);
+        return status;
+    }
+    *out = plan;
+    return CLATTN_OK;
+}
+
+void clattn_plan_free(clattn_plan *plan)
+{
+    for (int kind = 0; kind < CLATTN_STEP_COUNT; kind++)
+        release_step(&plan->steps[kind]);
+    clattn_device_release(plan->device);
+    free(plan->refused);
+    free(plan);
+}
