@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include <stdio.h>
+#include <string.h>
+
+#include "check_case.h"
+#include "command.h"
+#include "report.h"
+
+static const char *const fragments[] = {
+#define CLATTN_FRAGMENT(id, name, ...) name,
+#include "kernel/fragments.def"
+#undef CLATTN_FRAGMENT
+};
+
+/* Dimensions that no tile divides; without --quick also common and extreme ones. */
+static const check_dims all_dims[] = { { 6, 2, 40, 24 }, { 4, 4, 64, 64 }, { 7, 1, 128, 96 }, { 2, 1, 576, 512 } };
+
+typedef struct tally {
+    session on;
+    bool quick, as_json;
+    int cases, failed, skipped;
+} tally;
+
+typedef struct verdict {
+    double error, ratio;
+    bool passed;
+    const char *reason; /* why not */
+} verdict;
+
+static int print_verdict(tally *state, const check_case *row, const loaded_job *loaded,
+                         const clattn_attention_desc *desc, const verdict *found) {
+    char kernel[256], fragment[128], tile[256];
+    const char *dtype = clattn_dtype_name(desc->q_dtype);
+    job_join_names(loaded, JOB_KERNEL_NAMES, kernel, sizeof kernel);
+    job_join_names(loaded, JOB_FRAGMENT_NAMES, fragment, sizeof fragment);
+    job_join_names(loaded, JOB_TILE_NAMES, tile, sizeof tile);
+    state->cases++;
+    state->failed += !found->passed;
+    if (state->as_json) {
+        json_t *line =
+            json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:i, s:i, s:s, s:b}", "device", loaded->on->info.device_name,
+                      "op", "check", "kernel", kernel, "fragment", fragment, "tile", tile, "dtype", dtype, "head_dim",
+                      desc->head_dim, "v_head_dim", desc->v_head_dim, "case", row->name, "passed", found->passed);
+        /* JSON has no infinity: what is not finite is null */
+        json_object_set_new(line, "max_error", found->error < 1e300 ? json_real(found->error) : json_null());
+        json_object_set_new(line, "tolerance_ratio", found->ratio < 1e300 ? json_real(found->ratio) : json_null());
+        return report_print(line);
+    }
+    printf("%-15s %-12s %-38s %-5s %3d/%-3d %-15s %9.2e %8.3f  %s%s\n", kernel, fragment, tile, dtype, desc->head_dim,
+           desc->v_head_dim, row->name, found->error, found->ratio,
+           found->passed ? "pass" : "FAIL: ", found->passed ? "" : found->reason);
+    return EXIT_DONE;
+}
+
+static bool compare(const check_data *fetched, verdict *out) {
+    ref_inputs in = job_reference(&fetched->job);
+    ref_comparison o, lse;
+    if (!ref_compare(&fetched->job.desc, &in, fetched->job.o, fetched->job.lse, NULL, &o, &lse))
+        return false;
+    out->error = o.max_error > lse.max_error ? o.max_error : lse.max_error;
+    out->ratio = o.max_ratio > lse.max_ratio ? o.max_ratio : lse.max_ratio;
+    bool inside = check_untouched(fetched);
+    out->passed = ref_passed(&o) && ref_passed(&lse) && inside;
+    out->reason = !ref_passed(&o) ? "O is wrong" : !ref_passed(&lse) ? "LSE is wrong" : "written outside of O or LSE";
+    return true;
+}
+
+/* One step of a plan, compared with the reference. */
+static int check_step(tally *state, const check_case *row, loaded_job *loaded, const clattn_attention_desc *desc,
+                      int32_t q_len, int32_t kv_len) {
+    check_data data;
+    verdict found = { .passed = false };
+    int status = check_fill(row, desc, q_len, kv_len, &data);
+    if (status == EXIT_DONE)
+        status = job_load_step(loaded, &data.job);
+    if (status == EXIT_DONE)
+        status = job_run(loaded, NULL);
+    if (status == EXIT_DONE)
+        status = job_fetch(loaded, &data.job);
+    if (status == EXIT_DONE && !compare(&data, &found))
+        status = fail("no memory for the reference of the case '%s'", row->name);
+    if (status == EXIT_DONE)
+        status = print_verdict(state, row, loaded, desc, &found);
+    check_free(&data);
+    return status;
+}
+
+/* Keys enough for two whole splits and a part of a third. */
+static int32_t decode_kv_len(const clattn_plan_info *info) {
+    int64_t wanted = 2 * (int64_t)info->split_size + 37;
+    return wanted < CHECK_MAX_KV_LEN ? (int32_t)wanted : CHECK_MAX_KV_LEN;
+}
+
+static int check_row(tally *state, const char *fragment, const check_case *row, const check_dims *dims,
+                     clattn_dtype dtype) {
+    clattn_attention_desc desc;
+    clattn_plan_params params = CLATTN_PLAN_PARAMS(.fragment = fragment);
+    loaded_job loaded;
+    check_describe(row, dims, dtype, &desc);
+    int status = job_load_plan(&state->on, &desc, &params, &loaded);
+    if (status != EXIT_DONE)
+        return status;
+    status = check_step(state, row, &loaded, &desc, 77, 205);
+    if (status == EXIT_DONE)
+        status = check_step(state, row, &loaded, &desc, 1, decode_kv_len(&loaded.info));
+    job_unload(&loaded);
+    return status;
+}
+
+static int print_skipped(tally *state, const char *fragment, const char *reason) {
+    state->skipped++;
+    if (state->as_json)
+        return report_print(json_pack("{s:s, s:s, s:s, s:s}", "device", state->on.info.device_name, "op", "check",
+                                      "fragment", fragment, "skipped", reason));
+    printf("%-15s %-12s skipped: %s\n", "", fragment, reason);
+    return EXIT_DONE;
+}
+
+/* Whether the device can run the fragment: *runs. Fails when no case could be told from another, as without sources. */
+static int try_fragment(tally *state, const char *fragment, bool *runs) {
+    clattn_attention_desc desc;
+    clattn_plan_params params = CLATTN_PLAN_PARAMS(.fragment = fragment);
+    clattn_plan *plan = NULL;
+    check_describe(&check_cases[0], &all_dims[0], CLATTN_F32, &desc);
+    clattn_status status = clattn_plan_create(state->on.device, &desc, &params, &plan);
+    clattn_plan_destroy(&plan);
+    *runs = status != CLATTN_UNSUPPORTED;
+    if (status == CLATTN_IO_ERROR)
+        return fail_library("no plan can be made");
+    return *runs ? EXIT_DONE : print_skipped(state, fragment, clattn_last_error());
+}
+
+static int check_fragment(tally *state, const char *fragment) {
+    size_t num_dims = state->quick ? 1 : sizeof all_dims / sizeof *all_dims;
+    bool runs = false;
+    int status = try_fragment(state, fragment, &runs);
+    if (status != EXIT_DONE || !runs)
+        return status;
+    for (size_t d = 0; d < num_dims; d++)
+        for (int dtype = 0; dtype < CLATTN_DTYPE_COUNT; dtype++)
+            for (int i = 0; i < check_case_count; i++) {
+                if (state->quick && !(check_cases[i].quick_dtypes >> dtype & 1))
+                    continue;
+                if (check_row(state, fragment, &check_cases[i], &all_dims[d], (clattn_dtype)dtype) != EXIT_DONE) {
+                    state->cases++; /* it said why; the other cases still tell something */
+                    state->failed++;
+                }
+            }
+    return EXIT_DONE;
+}
+
+static int print_summary(const tally *state) {
+    int status = EXIT_DONE;
+    if (!state->as_json)
+        printf("%s: %d of %d cases pass, %d fragments skipped\n", state->on.info.device_name,
+               state->cases - state->failed, state->cases, state->skipped);
+    if (state->failed > 0 || state->cases == 0)
+        status = fail("%d of %d cases fail on %s; all have to pass", state->failed, state->cases,
+                      state->on.info.device_name);
+    return status;
+}
+
+int command_check(const options *given) {
+    tally state = { .quick = given->values[OPTION_check_quick].given,
+                    .as_json = given->values[OPTION_check_json].given };
+    int status = session_open(given->values[OPTION_check_device].text, &state.on);
+    if (status != EXIT_DONE)
+        return status;
+    if (!state.as_json)
+        printf("%-15s %-12s %-38s %-5s %-7s %-15s %9s %8s\n", "kernel", "fragment", "tile", "dtype", "dims", "case",
+               "error", "of tol.");
+    for (size_t i = 0; i < sizeof fragments / sizeof *fragments && status == EXIT_DONE; i++)
+        status = check_fragment(&state, fragments[i]);
+    if (status == EXIT_DONE)
+        status = print_summary(&state);
+    session_close(&state.on);
+    return status;
+}

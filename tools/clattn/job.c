@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "job.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "command.h"
+
+static const char *const input_names[JOB_INPUT_COUNT] = {
+    [JOB_Q] = "Q",
+    [JOB_K] = "K",
+    [JOB_V] = "V",
+    [JOB_CU_SEQLENS_Q] = "cu_seqlens_q",
+    [JOB_CU_SEQLENS_KV] = "cu_seqlens_kv",
+    [JOB_KV_LENS] = "kv_lens",
+    [JOB_Q_OFFSETS] = "q_offsets",
+    [JOB_MASK] = "the mask",
+    [JOB_ALIBI] = "ALiBi's slopes",
+    [JOB_SINKS] = "the sinks",
+};
+
+static clattn_buffer *input_buffer(clattn_attention_args *args, job_input input) {
+    switch (input) {
+    case JOB_Q:
+        return &args->q;
+    case JOB_K:
+        return &args->k;
+    case JOB_V:
+        return &args->v;
+    case JOB_CU_SEQLENS_Q:
+        return &args->cu_seqlens_q;
+    case JOB_CU_SEQLENS_KV:
+        return &args->cu_seqlens_kv;
+    case JOB_KV_LENS:
+        return &args->kv_lens;
+    case JOB_Q_OFFSETS:
+        return &args->q_offsets;
+    case JOB_MASK:
+        return &args->mask;
+    case JOB_ALIBI:
+        return &args->alibi_slopes;
+    case JOB_SINKS:
+        return &args->sinks;
+    case JOB_INPUT_COUNT:
+        break;
+    }
+    return NULL;
+}
+
+static void free_buffers(clattn_attention_args *args) {
+    for (int i = 0; i < JOB_INPUT_COUNT; i++)
+        session_free_buffer(input_buffer(args, (job_input)i));
+    session_free_buffer(&args->o);
+    session_free_buffer(&args->lse);
+    session_free_buffer(&args->workspace);
+}
+
+int job_load_plan(const session *on, const clattn_attention_desc *desc, const clattn_plan_params *params,
+                  loaded_job *out) {
+    *out = (loaded_job){ .on = on, .args = CLATTN_ATTENTION_ARGS(.q = { .handle = NULL }) };
+    if (clattn_plan_create(on->device, desc, params, &out->plan) == CLATTN_OK &&
+        clattn_plan_describe(out->plan, &out->info) == CLATTN_OK)
+        return EXIT_DONE;
+    int status = fail_library("the plan cannot be made");
+    job_unload(out);
+    return status;
+}
+
+static int upload(loaded_job *loaded, const job *source) {
+    clattn_attention_args *args = &loaded->args;
+    int status = EXIT_DONE;
+    for (int i = 0; i < JOB_INPUT_COUNT && status == EXIT_DONE; i++)
+        if (source->inputs[i].data)
+            status = session_make_buffer(loaded->on, input_names[i], source->inputs[i].size, source->inputs[i].data,
+                                         input_buffer(args, (job_input)i));
+    if (status == EXIT_DONE)
+        status = session_make_buffer(loaded->on, "O", source->o_size, source->o, &args->o);
+    if (status == EXIT_DONE && source->lse)
+        status = session_make_buffer(loaded->on, "LSE", source->lse_size, source->lse, &args->lse);
+    if (status == EXIT_DONE)
+        status = session_make_buffer(loaded->on, "the workspace", loaded->info.workspace_size, NULL, &args->workspace);
+    return status;
+}
+
+int job_load_step(loaded_job *loaded, const job *source) {
+    free_buffers(&loaded->args);
+    if (clattn_schedule_make(loaded->plan, &source->lengths, &loaded->schedule) != CLATTN_OK)
+        return fail_library("the schedule cannot be made");
+    loaded->kernels = clattn_schedule_kernels(loaded->plan, &loaded->schedule);
+    int status = upload(loaded, source);
+    if (status != EXIT_DONE)
+        free_buffers(&loaded->args);
+    return status;
+}
+
+int job_load(const session *on, const job *source, const clattn_plan_params *params, loaded_job *out) {
+    int status = job_load_plan(on, &source->desc, params, out);
+    if (status != EXIT_DONE)
+        return status;
+    status = job_load_step(out, source);
+    if (status != EXIT_DONE)
+        job_unload(out);
+    return status;
+}
+
+static double wall_clock(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
+}
+
+/* From the end of `first` to that of `last`, by the device's clock; `wall` when that tells nothing credible. */
+static double device_seconds(cl_event first, cl_event last, double wall) {
+    cl_ulong start = 0, end = 0;
+    if (clGetEventProfilingInfo(first, CL_PROFILING_COMMAND_END, sizeof start, &start, NULL) != CL_SUCCESS ||
+        clGetEventProfilingInfo(last, CL_PROFILING_COMMAND_END, sizeof end, &end, NULL) != CL_SUCCESS || end <= start)
+        return wall;
+    double seconds = (double)(end - start) * 1e-9;
+    return seconds < wall ? seconds : wall;
+}
+
+/* A marker before the work stamps its start: a call may be several kernels, of which only the last one's event is
+ * known. */
+int job_run(const loaded_job *loaded, double *seconds) {
+    cl_command_queue queue = loaded->on->queue;
+    cl_event marker = NULL, done = NULL;
+    clFinish(queue);
+    double start = wall_clock();
+    cl_int code = clEnqueueMarkerWithWaitList(queue, 0, NULL, &marker);
+    if (code != CL_SUCCESS)
+        return fail("clEnqueueMarkerWithWaitList failed with OpenCL error %d", code);
+    int status = EXIT_DONE;
+    if (clattn_attention_run(loaded->plan, &loaded->schedule, &loaded->args, queue, 0, NULL, &done) != CLATTN_OK)
+        status = fail_library("attention cannot run");
+    code = clFinish(queue);
+    if (status == EXIT_DONE && code != CL_SUCCESS)
+        status = fail("attention failed on the device: clFinish failed with OpenCL error %d", code);
+    if (status == EXIT_DONE && seconds)
+        *seconds = device_seconds(marker, done, wall_clock() - start);
+    clReleaseEvent(marker);
+    if (done)
+        clReleaseEvent(done);
+    return status;
+}
+
+int job_fetch(const loaded_job *loaded, const job *target) {
+    int status = session_read_buffer(loaded->on, "O", &loaded->args.o, target->o_size, target->o);
+    if (status == EXIT_DONE && target->lse)
+        status = session_read_buffer(loaded->on, "LSE", &loaded->args.lse, target->lse_size, target->lse);
+    return status;
+}
+
+void job_unload(loaded_job *loaded) {
+    free_buffers(&loaded->args);
+    clattn_plan_destroy(&loaded->plan);
+}
+
+ref_inputs job_reference(const job *source) {
+    return (ref_inputs){
+        .q = source->inputs[JOB_Q].data,
+        .k = source->inputs[JOB_K].data,
+        .v = source->inputs[JOB_V].data,
+        .cu_seqlens_q = source->inputs[JOB_CU_SEQLENS_Q].data,
+        .cu_seqlens_kv = source->inputs[JOB_CU_SEQLENS_KV].data,
+        .kv_lens = source->inputs[JOB_KV_LENS].data,
+        .q_offsets = source->inputs[JOB_Q_OFFSETS].data,
+        .mask = source->inputs[JOB_MASK].data,
+        .alibi_slopes = source->inputs[JOB_ALIBI].data,
+        .sinks = source->inputs[JOB_SINKS].data,
+        .batch = source->lengths.batch,
+        .q_len = source->lengths.q_len,
+        .kv_len = source->lengths.kv_len,
+    };
+}
+
+static const char *kernel_word(const clattn_kernel_info *kernel, job_names which) {
+    switch (which) {
+    case JOB_KERNEL_NAMES:
+        return kernel->kernel;
+    case JOB_FRAGMENT_NAMES:
+        return kernel->fragment;
+    case JOB_TILE_NAMES:
+        return kernel->tile;
+    }
+    return "";
+}
+
+const char *job_join_names(const loaded_job *loaded, job_names which, char *text, size_t size) {
+    const clattn_plan_info *info = &loaded->info;
+    size_t used = 0;
+    snprintf(text, size, "none");
+    for (int i = 0; i < info->num_kernels; i++) {
+        const char *word = kernel_word(&info->kernels[i], which);
+        bool runs = loaded->kernels >> i & 1, bare = strcmp(info->kernels[i].fragment, "none") == 0;
+        bool repeats = used > 0 && strstr(text, word);
+        if (!runs || repeats || !word || *word == '\0' || (bare && which != JOB_KERNEL_NAMES))
+            continue;
+        used += (size_t)snprintf(text + used, size - used, "%s%s", used ? "+" : "", word);
+        if (used >= size)
+            break;
+    }
+    return text;
+}
+
+int32_t job_split_size(const loaded_job *loaded) {
+    const clattn_plan_info *info = &loaded->info;
+    for (int i = 0; i < info->num_kernels; i++)
+        if ((loaded->kernels >> i & 1) && strcmp(info->kernels[i].kernel, "decode") == 0)
+            return info->split_size;
+    return 0;
+}
+
+static int compare_seconds(const void *a, const void *b) {
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+double job_median(double *seconds, int count) {
+    qsort(seconds, (size_t)count, sizeof *seconds, compare_seconds);
+    return count % 2 ? seconds[count / 2] : 0.5 * (seconds[count / 2 - 1] + seconds[count / 2]);
+}

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#ifndef CLATTN_TOOL_JOB_H
+#define CLATTN_TOOL_JOB_H
+
+/* One attention problem with its numbers on the host, and the same loaded onto a device: what run, check and bench
+ * share. */
+
+#include <stdbool.h>
+
+#include <clattn/attention.h>
+
+#include "ref/ref.h"
+#include "session.h"
+
+typedef enum job_input {
+    JOB_Q,
+    JOB_K,
+    JOB_V,
+    JOB_CU_SEQLENS_Q,
+    JOB_CU_SEQLENS_KV,
+    JOB_KV_LENS,
+    JOB_Q_OFFSETS,
+    JOB_MASK,
+    JOB_ALIBI,
+    JOB_SINKS,
+    JOB_INPUT_COUNT
+} job_input;
+
+/* Points at memory that its maker owns. */
+typedef struct job {
+    clattn_attention_desc desc;
+    clattn_lengths lengths;
+    struct {
+        const void *data; /* NULL: not part of the problem */
+        size_t size;      /* bytes */
+    } inputs[JOB_INPUT_COUNT];
+    void *o; /* what O's buffer holds before, and, once fetched, after */
+    size_t o_size;
+    float *lse; /* the same for LSE; NULL: none */
+    size_t lse_size;
+} job;
+
+typedef struct loaded_job {
+    const session *on;
+    clattn_plan *plan;
+    clattn_plan_info info;
+    clattn_schedule schedule;
+    uint32_t kernels; /* bit i: info.kernels[i] runs */
+    clattn_attention_args args;
+} loaded_job;
+
+/* Plans, schedules and uploads. `params` may be NULL. Exit status; on failure nothing is left loaded. */
+int job_load(const session *on, const job *source, const clattn_plan_params *params, loaded_job *out);
+
+/* Plans only, and uploads nothing: for callers that need to know the plan to make the numbers. Then job_load_step. */
+int job_load_plan(const session *on, const clattn_attention_desc *desc, const clattn_plan_params *params,
+                  loaded_job *out);
+/* Schedules and uploads; what an earlier step uploaded goes. On failure only the plan is left. */
+int job_load_step(loaded_job *loaded, const job *source);
+
+/* Runs once and waits. *seconds, unless NULL: device time from the start to the last kernel's end. Exit status. */
+int job_run(const loaded_job *loaded, double *seconds);
+
+/* Reads O and LSE into target->o and target->lse. Exit status. */
+int job_fetch(const loaded_job *loaded, const job *target);
+
+void job_unload(loaded_job *loaded);
+
+/* What the reference reads. */
+ref_inputs job_reference(const job *source);
+
+/* FLOP by the rule that docs/performance.md gives: 2 * (head_dim + v_head_dim) for each pair of query and key that is
+ * not masked, square causal as half of full. */
+double job_flops(const job *source);
+
+/* The kernels that run, joined by "+": their names, fragments or tiles, each once. "none" when nothing runs. */
+typedef enum job_names { JOB_KERNEL_NAMES, JOB_FRAGMENT_NAMES, JOB_TILE_NAMES } job_names;
+const char *job_join_names(const loaded_job *loaded, job_names which, char *text, size_t size);
+
+/* Keys a split of the run; 0 when no decode kernel runs. */
+int32_t job_split_size(const loaded_job *loaded);
+
+/* Sorts. The middle one, or the mean of the middle two. count >= 1. */
+double job_median(double *seconds, int count);
+
+#endif

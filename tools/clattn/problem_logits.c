@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Scale, soft cap, windows, masks and per-head vectors of `clattn run`. */
+#include <math.h>
+
+#include "command.h"
+#include "problem_parts.h"
+
+static int read_window(const option_value *value, clattn_attention_desc *desc) {
+    if (!value->given)
+        return EXIT_DONE;
+    for (int i = 0; i < 2; i++)
+        if (value->pair[i] < -1 || value->pair[i] > INT32_MAX)
+            return fail("--window is %s; both numbers have to be -1 (no limit) or 0 to %d", value->text, INT32_MAX);
+    desc->window_mode = CLATTN_WINDOW_LR;
+    desc->window_left = (int32_t)value->pair[0];
+    desc->window_right = (int32_t)value->pair[1];
+    return EXIT_DONE;
+}
+
+int problem_read_logit_options(const options *given, problem *out) {
+    const option_value *scale = &given->values[OPTION_run_scale], *softcap = &given->values[OPTION_run_softcap];
+    clattn_attention_desc *desc = &out->job.desc;
+    desc->causal = given->values[OPTION_run_causal].given;
+    if (scale->given && !isfinite((float)scale->real))
+        return fail("--scale is %s; it has to be finite", scale->text);
+    if (softcap->given && (!isfinite((float)softcap->real) || softcap->real < 0))
+        return fail("--softcap is %s; it has to be finite and at least 0", softcap->text);
+    /* The library takes 0 for "default" and "off": what only rounds to 0 must not become that. */
+    if (scale->real != 0 && (float)scale->real == 0)
+        return fail("--scale is %s, which is too small for a float; it has to be 0 or at least 1e-38", scale->text);
+    if (softcap->real != 0 && (float)softcap->real == 0)
+        return fail("--softcap is %s, which is too small for a float; it has to be 0 or at least 1e-38", softcap->text);
+    desc->scale = (float)scale->real;
+    desc->softcap = (float)softcap->real;
+    return read_window(&given->values[OPTION_run_window], desc);
+}
+
+static int read_mask_type(operand *mask, clattn_attention_desc *desc) {
+    switch (mask->array.header.type) {
+    case NPY_BOOL:
+        desc->mask_kind = CLATTN_MASK_BOOL;
+        mask->data = mask->array.data;
+        mask->size = mask->array.header.elements;
+        return EXIT_DONE;
+    case NPY_F16:
+        desc->mask_kind = CLATTN_MASK_ADD_F16;
+        return operand_convert(mask, CLATTN_F16);
+    case NPY_F32:
+    case NPY_F64:
+        desc->mask_kind = CLATTN_MASK_ADD_F32;
+        return operand_convert(mask, CLATTN_F32);
+    default:
+        break;
+    }
+    return fail("--mask is '%s', which holds %s; it has to hold bool, float16 or float32", mask->path,
+                npy_type_name(mask->array.header.type));
+}
+
+int problem_read_mask(const options *given, problem *out) {
+    (void)given;
+    operand *mask = &out->operands[JOB_MASK];
+    if (!mask->path)
+        return EXIT_DONE;
+    const npy_header *header = &mask->array.header;
+    const int64_t target[4] = { out->batch, out->q.heads, out->max_q_len, out->max_kv_len };
+    clattn_attention_desc *desc = &out->job.desc;
+    int64_t *const strides[4] = { &desc->mask_batch_stride, &desc->mask_head_stride, &desc->mask_q_stride,
+                                  &desc->mask_kv_stride };
+    char have[NPY_SHAPE_TEXT], want[NPY_SHAPE_TEXT];
+    bool fits = header->rank >= 1 && header->rank <= 4;
+    int64_t stride = 1;
+    for (int i = 3; fits && i >= 4 - header->rank; i--) {
+        int64_t size = header->shape[i - (4 - header->rank)];
+        fits = size == 1 || size == target[i];
+        *strides[i] = size == 1 ? 0 : stride;
+        stride *= size;
+    }
+    if (!fits)
+        return fail("--mask is '%s' of shape %s; it has to have rank 1 to 4 and broadcast from the right to "
+                    "[batch, q_heads, q_len, kv_len], which is %s",
+                    mask->path, operand_shape(mask, have), npy_shape_text(4, target, want));
+    return read_mask_type(mask, desc);
+}
+
+int problem_read_head_vectors(const options *given, problem *out) {
+    (void)given;
+    operand *alibi = &out->operands[JOB_ALIBI], *sinks = &out->operands[JOB_SINKS];
+    int status = EXIT_DONE;
+    if (alibi->path)
+        status = operand_to_floats(alibi, out->q.heads, "q_heads");
+    if (status == EXIT_DONE && sinks->path)
+        status = operand_to_floats(sinks, out->q.heads, "q_heads");
+    out->job.desc.has_alibi = alibi->path != NULL;
+    out->job.desc.has_sinks = sinks->path != NULL;
+    return status;
+}
