@@ -56,7 +56,7 @@ static clattn_tile_problem tile_problem(const clattn_plan *plan)
 
 static clattn_status choose_fragment(clattn_plan *plan, const char *wanted)
 {
-    const char *name = wanted ? wanted : clattn_device_probed(plan->device)->fragment;
+    const char *name = wanted ? wanted : clattn_preferred_fragment(plan->device);
     plan->fragment = clattn_fragment_named(name);
     if (plan->fragment == CLATTN_FRAGMENT_COUNT)
         return clattn_fail(CLATTN_INVALID_ARGUMENT, "fragment is \"%s\"; it has to be \"%s\" or \"%s\"", name,
@@ -280,6 +280,30 @@ static clattn_status fill_plan(clattn_plan *plan, const clattn_attention_desc *d
     CLATTN_TRY(compile_steps(plan, params));
     CLATTN_TRY(clattn_workspace_of_bounds(plan, &plan->workspace_size));
     return warm_up(plan);
+}
+
+bool clattn_plan_possible(const clattn_device *device, const clattn_problem *problem, char *reasons, size_t size)
+{
+    const clattn_device_info *info = clattn_device_probed(device);
+    bool fits[2] = { false, false };
+    size_t used = 0;
+    reasons[0] = '\0';
+    for (size_t i = 0; clattn_tile_row(i); i++) {
+        const clattn_tile *tile = clattn_tile_row(i);
+        const clattn_tile_problem dims = { clattn_dim_class(tile->fragment, problem->desc.head_dim),
+                                           clattn_dim_class(tile->fragment, problem->desc.v_head_dim) };
+        char why[REASON_SIZE], name[CLATTN_TILE_NAME_SIZE];
+        if (clattn_tile_fits(tile, &dims, info, why, sizeof(why))) {
+            fits[tile->algorithm] = true;
+            continue;
+        }
+        clattn_tile_name(tile, name);
+        const int length = snprintf(reasons + used, size - used, "%stile %s: %s", used ? "\n" : "", name, why);
+        if (length > 0 && (size_t)length < size - used)
+            used += (size_t)length;
+    }
+    reasons[used] = '\0';
+    return fits[CLATTN_ALGORITHM_PREFILL] && fits[CLATTN_ALGORITHM_DECODE];
 }
 
 clattn_status clattn_plan_build(clattn_device *device, const clattn_attention_desc *desc, const clattn_plan_params *params,

@@ -47,6 +47,9 @@ clattn_status clattn_plan_build(clattn_device *device, const clattn_attention_de
                                 clattn_plan **out);
 void clattn_plan_free(clattn_plan *plan);
 
+/* Whether some fragment has a tile of each kernel within the device's limits; else a line for each that has not. */
+bool clattn_plan_possible(const clattn_device *device, const clattn_problem *problem, char *reasons, size_t size);
+
 /* What a run launches: the content of a clattn_schedule. */
 typedef struct clattn_launches {
     const clattn_plan *plan; /* that it was made for */

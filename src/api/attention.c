@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include <stdio.h>
+#include <string.h>
+
+#include "plan/plan.h"
+#include "util/status.h"
+
+void clattn_attention_desc_init(clattn_attention_desc *desc)
+{
+    if (desc)
+        *desc = CLATTN_ATTENTION_DESC();
+}
+
+void clattn_plan_params_init(clattn_plan_params *params)
+{
+    if (params)
+        *params = CLATTN_PLAN_PARAMS();
+}
+
+void clattn_attention_args_init(clattn_attention_args *args)
+{
+    if (args)
+        *args = CLATTN_ATTENTION_ARGS();
+}
+
+static clattn_status null_argument(const char *name)
+{
+    return clattn_fail(CLATTN_INVALID_ARGUMENT, "%s is NULL; it has to point to an object", name);
+}
+
+/* Copies whole lines of text, as many as fit. */
+static void copy_lines(char *to, size_t size, const char *text)
+{
+    if (!to || size == 0)
+        return;
+    size_t length = strlen(text);
+    if (length >= size) {
+        length = size - 1;
+        while (length > 0 && text[length] != '\n')
+            length--;
+    }
+    memcpy(to, text, length);
+    to[length] = '\0';
+}
+
+clattn_status clattn_attention_supported(const clattn_device *device, const clattn_attention_desc *desc, char *reasons,
+                                         size_t size)
+{
+    copy_lines(reasons, size, "");
+    if (!device)
+        return null_argument("device");
+    clattn_problem problem;
+    CLATTN_TRY(clattn_problem_init(&problem, desc));
+    char text[4096];
+    if (clattn_plan_possible(device, &problem, text, sizeof(text)))
+        return CLATTN_OK;
+    copy_lines(reasons, size, text);
+    return clattn_fail(CLATTN_UNSUPPORTED, "no kernel runs this on this device:\n%s", text);
+}
+
+clattn_status clattn_plan_create(clattn_device *device, const clattn_attention_desc *desc,
+                                 const clattn_plan_params *params, clattn_plan **out)
+{
+    if (!device)
+        return null_argument("device");
+    if (!out)
+        return null_argument("out");
+    if (params && params->struct_size != sizeof(*params))
+        return clattn_fail(CLATTN_INVALID_ARGUMENT,
+                           "params->struct_size is %zu; it has to be %zu (CLATTN_PLAN_PARAMS sets it)",
+                           params->struct_size, sizeof(*params));
+    const clattn_plan_params defaults = CLATTN_PLAN_PARAMS();
+    return clattn_plan_build(device, desc, params ? params : &defaults, out);
+}
+
+void clattn_plan_destroy(clattn_plan **plan)
+{
+    if (!plan || !*plan)
+        return;
+    clattn_plan_free(*plan);
+    *plan = NULL;
+}
+
+size_t clattn_plan_workspace_size(const clattn_plan *plan)
+{
+    return plan ? plan->workspace_size : 0;
+}
+
+static void describe_step(const clattn_plan *plan, clattn_step_kind kind, clattn_kernel_info *info)
+{
+    const clattn_step *step = &plan->steps[kind];
+    info->kernel = clattn_step_name(kind);
+    info->fragment = step->tile ? clattn_fragment_row(step->tile->fragment)->name : "none";
+    info->tile = step->tile_name;
+    info->options = step->options;
+    info->work_group_size = step->local_size;
+    info->local_mem_size = step->kernel->local_mem_size;
+}
+
+clattn_status clattn_plan_describe(const clattn_plan *plan, clattn_plan_info *info)
+{
+    if (!plan)
+        return null_argument("plan");
+    if (!info)
+        return null_argument("info");
+    *info = (clattn_plan_info){
+        .split_size = plan->steps[CLATTN_STEP_DECODE].present ? plan->split_size : 0,
+        .decode_max_rows = plan->decode_max_rows,
+        .workspace_size = plan->workspace_size,
+        .tuning_level = clattn_device_probed(plan->device)->tuning_level,
+        .refused = plan->refused ? plan->refused : "",
+    };
+    for (int kind = 0; kind < CLATTN_STEP_COUNT; kind++)
+        if (plan->steps[kind].present)
+            describe_step(plan, (clattn_step_kind)kind, &info->kernels[info->num_kernels++]);
+    return CLATTN_OK;
+}
+
+clattn_status clattn_schedule_make(const clattn_plan *plan, const clattn_lengths *lengths, clattn_schedule *out)
+{
+    if (!plan)
+        return null_argument("plan");
+    if (!lengths)
+        return null_argument("lengths");
+    if (!out)
+        return null_argument("out");
+    clattn_launches launches;
+    CLATTN_TRY(clattn_launches_of_lengths(plan, lengths, &launches));
+    memset(out, 0, sizeof(*out));
+    memcpy(out, &launches, sizeof(launches));
+    return CLATTN_OK;
+}
+
+uint32_t clattn_schedule_kernels(const clattn_plan *plan, const clattn_schedule *schedule)
+{
+    if (!plan)
+        return 0;
+    clattn_launches launches = clattn_launches_of_bounds(plan);
+    if (schedule)
+        memcpy(&launches, schedule, sizeof(launches));
+    uint32_t bits = 0;
+    int index = 0;
+    for (int kind = 0; kind < CLATTN_STEP_COUNT; kind++) {
+        if (!plan->steps[kind].present)
+            continue;
+        if (clattn_launches_step(&launches, (clattn_step_kind)kind))
+            bits |= 1u << index;
+        index++;
+    }
+    return bits;
+}
