@@ -28,7 +28,8 @@ typedef struct verdict {
 } verdict;
 
 static int print_verdict(tally *state, const check_case *row, const loaded_job *loaded,
-                         const clattn_attention_desc *desc, const verdict *found) {
+                         const clattn_attention_desc *desc, const verdict *found)
+{
     char kernel[256], fragment[128], tile[256];
     const char *dtype = clattn_dtype_name(desc->q_dtype);
     job_join_names(loaded, JOB_KERNEL_NAMES, kernel, sizeof kernel);
@@ -52,7 +53,8 @@ static int print_verdict(tally *state, const check_case *row, const loaded_job *
     return EXIT_DONE;
 }
 
-static bool compare(const check_data *fetched, verdict *out) {
+static bool compare(const check_data *fetched, verdict *out)
+{
     ref_inputs in = job_reference(&fetched->job);
     ref_comparison o, lse;
     if (!ref_compare(&fetched->job.desc, &in, fetched->job.o, fetched->job.lse, NULL, &o, &lse))
@@ -67,7 +69,8 @@ static bool compare(const check_data *fetched, verdict *out) {
 
 /* One step of a plan, compared with the reference. */
 static int check_step(tally *state, const check_case *row, loaded_job *loaded, const clattn_attention_desc *desc,
-                      int32_t q_len, int32_t kv_len) {
+                      int32_t q_len, int32_t kv_len)
+{
     check_data data;
     verdict found = { .passed = false };
     int status = check_fill(row, desc, q_len, kv_len, &data);
@@ -86,13 +89,21 @@ static int check_step(tally *state, const check_case *row, loaded_job *loaded, c
 }
 
 /* Keys enough for two whole splits and a part of a third. */
-static int32_t decode_kv_len(const clattn_plan_info *info) {
+static int32_t decode_kv_len(const clattn_plan_info *info)
+{
     int64_t wanted = 2 * (int64_t)info->split_size + 37;
     return wanted < CHECK_MAX_KV_LEN ? (int32_t)wanted : CHECK_MAX_KV_LEN;
 }
 
+/* Two queries where the decode kernel takes them: with one, no stride between rows counts. */
+static int32_t decode_q_len(const clattn_plan_info *info, const check_dims *dims)
+{
+    return 2 * (dims->q_heads / dims->kv_heads) <= info->decode_max_rows ? 2 : 1;
+}
+
 static int check_row(tally *state, const char *fragment, const check_case *row, const check_dims *dims,
-                     clattn_dtype dtype) {
+                     clattn_dtype dtype)
+{
     clattn_attention_desc desc;
     clattn_plan_params params = CLATTN_PLAN_PARAMS(.fragment = fragment);
     loaded_job loaded;
@@ -102,12 +113,13 @@ static int check_row(tally *state, const char *fragment, const check_case *row, 
         return status;
     status = check_step(state, row, &loaded, &desc, 77, 205);
     if (status == EXIT_DONE)
-        status = check_step(state, row, &loaded, &desc, 1, decode_kv_len(&loaded.info));
+        status = check_step(state, row, &loaded, &desc, decode_q_len(&loaded.info, dims), decode_kv_len(&loaded.info));
     job_unload(&loaded);
     return status;
 }
 
-static int print_skipped(tally *state, const char *fragment, const char *reason) {
+static int print_skipped(tally *state, const char *fragment, const char *reason)
+{
     state->skipped++;
     if (state->as_json)
         return report_print(json_pack("{s:s, s:s, s:s, s:s}", "device", state->on.info.device_name, "op", "check",
@@ -117,7 +129,8 @@ static int print_skipped(tally *state, const char *fragment, const char *reason)
 }
 
 /* Whether the device can run the fragment: *runs. Fails when no case could be told from another, as without sources. */
-static int try_fragment(tally *state, const char *fragment, bool *runs) {
+static int try_fragment(tally *state, const char *fragment, bool *runs)
+{
     clattn_attention_desc desc;
     clattn_plan_params params = CLATTN_PLAN_PARAMS(.fragment = fragment);
     clattn_plan *plan = NULL;
@@ -130,7 +143,8 @@ static int try_fragment(tally *state, const char *fragment, bool *runs) {
     return *runs ? EXIT_DONE : print_skipped(state, fragment, clattn_last_error());
 }
 
-static int check_fragment(tally *state, const char *fragment) {
+static int check_fragment(tally *state, const char *fragment)
+{
     size_t num_dims = state->quick ? 1 : sizeof all_dims / sizeof *all_dims;
     bool runs = false;
     int status = try_fragment(state, fragment, &runs);
@@ -149,7 +163,8 @@ static int check_fragment(tally *state, const char *fragment) {
     return EXIT_DONE;
 }
 
-static int print_summary(const tally *state) {
+static int print_summary(const tally *state)
+{
     int status = EXIT_DONE;
     if (!state->as_json)
         printf("%s: %d of %d cases pass, %d fragments skipped\n", state->on.info.device_name,
@@ -160,7 +175,8 @@ static int print_summary(const tally *state) {
     return status;
 }
 
-int command_check(const options *given) {
+int command_check(const options *given)
+{
     tally state = { .quick = given->values[OPTION_check_quick].given,
                     .as_json = given->values[OPTION_check_json].given };
     int status = session_open(given->values[OPTION_check_device].text, &state.on);
