@@ -41,7 +41,7 @@ build_example() { # STAGE OUTPUT PKG-CONFIG-OPTION...
 }
 
 one_header() { # LANGUAGE STANDARD COMPILER HEADER
-    printf '#include <clattn/%s>\n' "$4" |
+    printf '#include <clattn/%s>\nextern int unit_is_not_empty;\n' "$4" |
         "$3" -x "$1" "-std=$2" -Wall -Wextra -Wpedantic -Werror -fsyntax-only $include_flags -
 }
 
@@ -80,7 +80,7 @@ try "the static program needs no libclattn.so" links_static "$work/attention_sta
 try "the static program runs" "$work/attention_static"
 
 include_flags=$(flags "$work/static" --cflags)
-for header in $(cd "$stage"/usr/*/include/clattn 2>/dev/null && ls ./*.h); do
+for header in $(cd "$stage"/usr/*/include/clattn 2>/dev/null && ls); do
     try "$header alone, C11" one_header c c11 cc "$header"
     try "$header alone, C++17" one_header c++ c++17 c++ "$header"
 done

@@ -204,7 +204,7 @@ TABLE = (
     ("fuzz", 75, False, fuzz),
     ("rusticl", 60, False, rusticl),
     ("mutate", 60, False, mutate),
-    ("warm", 20, False, warm),
+    ("warm", 45, False, warm),
     ("installed", 30, False, installed),
     ("unit", 20, False, unit),
     ("lint", 30, False, lint),
