@@ -121,30 +121,33 @@ def flatten(nested):
 
 
 class Report:
-    """Counts checks; the process fails when one did, or none was made."""
+    """Counts cases; the process fails when one did, or there was none."""
 
     def __init__(self):
-        self.checks, self.failures = 0, 0
+        self.passed, self.failed = 0, 0
 
     def check(self, condition, what):
-        self.checks += 1
-        if not condition:
-            self.failures += 1
+        if condition:
+            self.passed += 1
+        else:
+            self.failed += 1
             print(f"FAIL {what}")
 
     def refused(self, result, status, words, what, folder=None):
-        """A failure as the contract has it: the status, one line on stderr with `words` in it, no output."""
-        lines = result.stderr.splitlines()
-        self.check(result.returncode == status, f"{what}: status {result.returncode}, not {status}: {result.stderr}")
-        self.check(len(lines) == 1, f"{what}: {len(lines)} lines on stderr: {result.stderr}")
-        for word in words:
-            self.check(word in result.stderr, f"{what}: '{word}' is not in: {result.stderr.strip()}")
-        if folder:
-            self.check(not folder.left(), f"{what}: left {folder.left()}")
+        """A failure as the contract has it: the status, one line on stderr with `words` in it, no output. One case."""
+        lines, wrong = result.stderr.splitlines(), []
+        if result.returncode != status:
+            wrong.append(f"status {result.returncode}, not {status}: {result.stderr}")
+        if len(lines) != 1:
+            wrong.append(f"{len(lines)} lines on stderr: {result.stderr}")
+        wrong += [f"'{word}' is not in: {result.stderr.strip()}" for word in words if word not in result.stderr]
+        if folder and folder.left():
+            wrong.append(f"left {folder.left()}")
+        self.check(not wrong, f"{what}: {'; '.join(wrong)}")
 
     def finish(self):
-        print(f"{self.checks} checks, {self.failures} failed")
-        sys.exit(1 if self.failures or not self.checks else 0)
+        print(f"{self.passed} passed, {self.failed} failed, 0 skipped")
+        sys.exit(1 if self.failed or not self.passed else 0)
 
 
 def skip_without_device():
