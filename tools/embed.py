@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-2-Clause
-"""embed.py OUTPUT.c FILE...: writes the kernel sources as tables of C (src/kernel/embedded.h).
+"""embed.py [--prefix=NAME] OUTPUT.c FILE...: writes kernel sources as tables of C (src/kernel/embedded.h), named
+clattn_embedded_... or NAME_....
 
 Each .cl is there a second time with its quoted includes expanded. Includes are expanded wherever they stand, since some
 stand in branches of #if; the headers' include guards, which are therefore required, keep the first that counts.
@@ -36,21 +37,21 @@ def literal(text):
     return "{\n" + ",\n".join(rows) + "}"
 
 
-def table(kind, texts):
+def table(prefix, kind, texts):
     """The definitions of one table."""
     lines = []
     for number, text in enumerate(texts.values()):
         lines.append(f"static const char {kind}_{number}[] = {literal(text)};")
-    lines.append(f"const clattn_embedded_file clattn_embedded_{kind}[] = {{")
+    lines.append(f"const clattn_embedded_file {prefix}_{kind}[] = {{")
     for number, (name, text) in enumerate(texts.items()):
         lines.append(f'    {{ "{name}", {kind}_{number}, {len(text.encode())} }},')
     lines.append("};")
     count = {"sources": "source_count", "flattened": "flattened_count"}[kind]
-    lines.append(f"const size_t clattn_embedded_{count} = {len(texts)};")
+    lines.append(f"const size_t {prefix}_{count} = {len(texts)};")
     return "\n".join(lines)
 
 
-def main(output, *files):
+def main(prefix, output, *files):
     """Writes the C file."""
     texts = {pathlib.Path(file).name: pathlib.Path(file).read_text(encoding="utf-8") for file in sorted(files)}
     flattened = {name: flatten(name, texts) for name in texts if name.endswith(".cl")}
@@ -61,10 +62,13 @@ def main(output, *files):
         "/* SPDX-License-Identifier: BSD-2-Clause */",
         "/* Made by tools/embed.py. */",
         '#include "kernel/embedded.h"',
-        table("sources", texts), table("flattened", flattened), ""]), encoding="utf-8")
+        table(prefix, "sources", texts), table(prefix, "flattened", flattened), ""]), encoding="utf-8")
 
 
 if __name__ == "__main__":
-    if len(sys.argv) < 3:
+    arguments, named = sys.argv[1:], "clattn_embedded"
+    if arguments and arguments[0].startswith("--prefix="):
+        named = arguments.pop(0).partition("=")[2]
+    if len(arguments) < 2:
         raise SystemExit(__doc__)
-    main(*sys.argv[1:])
+    main(named, *arguments)

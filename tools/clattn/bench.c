@@ -1,14 +1,27 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include <stdio.h>
-#include <stdlib.h>
+#include "bench.h"
 
+#include <string.h>
+
+#include "clblast.h"
 #include "command.h"
-#include "report.h"
 
-enum { MAX_RUNS = 1000, DEFAULT_RUNS = 10 };
+enum { MAX_REPEAT = 1000, MOST = 1 << 24, MAX_HEAD_DIM = 576 };
 
-/* An integer option's value within 1 to `most`. Exit status. */
-static int read_count(const options *given, option_id id, int32_t otherwise, int32_t most, int32_t *out) {
+typedef struct suite_row {
+    const char *suite;
+    bench_shape shape;
+} suite_row;
+
+static const suite_row suite_rows[] = {
+#define SHAPE(suite, ...) { #suite, { __VA_ARGS__ } },
+#include "bench_suites.def"
+#undef SHAPE
+};
+
+/* An integer option's value within 1 to `most`. Exit status, as for all below. */
+static int read_count(const options *given, option_id id, int32_t otherwise, int32_t most, int32_t *out)
+{
     const option_value *value = &given->values[id];
     *out = value->given ? (int32_t)value->integer : otherwise;
     if (!value->given || (value->integer >= 1 && value->integer <= most))
@@ -16,110 +29,88 @@ static int read_count(const options *given, option_id id, int32_t otherwise, int
     return fail("%s is %s; it has to be 1 to %d", option_rows[id].name, value->text, most);
 }
 
-static clattn_strides bhsd(int64_t heads, int64_t length, int64_t dim) {
-    return (clattn_strides){ .batch = heads * length * dim, .token = dim, .head = length * dim };
-}
-
-static int describe(const options *given, clattn_attention_desc *desc) {
-    const int32_t most = 1 << 24;
-    clattn_attention_desc_init(desc);
-    int status = read_count(given, OPTION_bench_batch, 1, most, &desc->max_batch);
-    if (status == EXIT_DONE)
-        status = read_count(given, OPTION_bench_q_heads, 8, most, &desc->q_heads);
-    if (status == EXIT_DONE)
-        status = read_count(given, OPTION_bench_kv_heads, desc->q_heads, most, &desc->kv_heads);
-    if (status == EXIT_DONE)
-        status = read_count(given, OPTION_bench_q_len, 2048, most, &desc->max_q_len);
-    if (status == EXIT_DONE)
-        status = read_count(given, OPTION_bench_kv_len, desc->max_q_len, most, &desc->max_kv_len);
-    if (status == EXIT_DONE)
-        status = read_count(given, OPTION_bench_head_dim, 64, 576, &desc->head_dim);
-    double tokens = (double)desc->max_batch * (desc->max_q_len > desc->max_kv_len ? desc->max_q_len : desc->max_kv_len);
-    if (status == EXIT_DONE && tokens * (double)desc->q_heads * desc->head_dim > 1e12)
-        return fail("--batch, --q-heads, lengths and --head-dim multiply to over 1e12 elements; fewer have to do");
+static int read_shape(const options *given, bench_shape *out)
+{
     int choice = given->values[OPTION_bench_dtype].choice;
-    desc->q_dtype = desc->k_dtype = desc->v_dtype = desc->o_dtype = (clattn_dtype)(choice < 0 ? 0 : choice);
-    desc->min_q_len = desc->max_q_len;
-    desc->v_head_dim = desc->head_dim;
-    desc->causal = given->values[OPTION_bench_causal].given;
-    desc->q = desc->o = bhsd(desc->q_heads, desc->max_q_len, desc->head_dim);
-    desc->k = desc->v = bhsd(desc->kv_heads, desc->max_kv_len, desc->head_dim);
+    int status = read_count(given, OPTION_bench_batch, 1, MOST, &out->batch);
+    if (status == EXIT_DONE)
+        status = read_count(given, OPTION_bench_q_heads, 8, MOST, &out->q_heads);
+    if (status == EXIT_DONE)
+        status = read_count(given, OPTION_bench_kv_heads, out->q_heads, MOST, &out->kv_heads);
+    if (status == EXIT_DONE)
+        status = read_count(given, OPTION_bench_q_len, 2048, MOST, &out->q_len);
+    if (status == EXIT_DONE)
+        status = read_count(given, OPTION_bench_kv_len, out->q_len, MOST, &out->kv_len);
+    if (status == EXIT_DONE)
+        status = read_count(given, OPTION_bench_head_dim, 64, MAX_HEAD_DIM, &out->head_dim);
+    if (status == EXIT_DONE && out->q_heads % out->kv_heads != 0)
+        return fail("--q-heads is %d and --kv-heads is %d; the first has to be a multiple of the second", out->q_heads,
+                    out->kv_heads);
+    out->dtype = (clattn_dtype)(choice < 0 ? CLATTN_F32 : choice);
+    out->causal = given->values[OPTION_bench_causal].given;
     return status;
 }
 
-/* Random numbers for one input; owned by the caller. Exit status. */
-static int fill(job *work, job_input which, int64_t elements, ref_random *random) {
-    size_t size = (size_t)elements * clattn_dtype_size(work->desc.q_dtype);
-    void *data = malloc(size);
-    if (!data)
-        return fail("no memory for %zu bytes of random numbers", size);
-    for (int64_t i = 0; i < elements; i++)
-        ref_store(data, work->desc.q_dtype, i, 2.0 * ref_random_uniform(random) - 1.0);
-    work->inputs[which].data = data;
-    work->inputs[which].size = size;
+/* A suite has shapes of its own. */
+static int refuse_shape(const options *given)
+{
+    static const option_id shapes[] = { OPTION_bench_batch,  OPTION_bench_q_heads, OPTION_bench_kv_heads,
+                                        OPTION_bench_q_len,  OPTION_bench_kv_len,  OPTION_bench_head_dim,
+                                        OPTION_bench_causal, OPTION_bench_dtype };
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
+        if (given->values[shapes[i]].given)
+            return fail("%s is given beside --suite %s, which has shapes of its own; one of the two has to go",
+                        option_rows[shapes[i]].name, given->values[OPTION_bench_suite].text);
     return EXIT_DONE;
 }
 
-static int make_job(const clattn_attention_desc *desc, job *out) {
-    ref_random random = { 1 };
-    *out = (job){ .desc = *desc };
-    out->lengths = (clattn_lengths){ .batch = desc->max_batch, .q_len = desc->max_q_len, .kv_len = desc->max_kv_len };
-    int status = fill(out, JOB_Q, desc->max_batch * desc->q.batch, &random);
-    if (status == EXIT_DONE)
-        status = fill(out, JOB_K, desc->max_batch * desc->k.batch, &random);
-    if (status == EXIT_DONE)
-        status = fill(out, JOB_V, desc->max_batch * desc->v.batch, &random);
-    out->o_size = out->inputs[JOB_Q].size;
-    out->o = calloc(out->o_size ? out->o_size : 1, 1);
-    return status == EXIT_DONE && !out->o ? fail("no memory for %zu bytes of results", out->o_size) : status;
+static int check_baseline(const options *given, const bench_shape *shape)
+{
+    if (!given->values[OPTION_bench_baseline].given)
+        return EXIT_DONE;
+    if (!baseline_available())
+        return fail(
+            "--baseline is clblast, and this command was built without CLBlast; build it where pkg-config finds "
+            "clblast");
+    if (!given->values[OPTION_bench_suite].given && shape->dtype != CLATTN_F32)
+        return fail("--baseline clblast is f32 only and --dtype is %s; it has to be f32",
+                    clattn_dtype_name(shape->dtype));
+    return EXIT_DONE;
 }
 
-static void free_job(job *used) {
-    for (int i = JOB_Q; i <= JOB_V; i++)
-        free((void *)used->inputs[i].data);
-    free(used->o);
-}
-
-static int measure(const options *given, const session *on, const job *work, double *seconds, int runs) {
-    loaded_job loaded;
-    int status = job_load(on, work, NULL, &loaded);
-    if (status != EXIT_DONE)
-        return status;
-    status = job_run(&loaded, NULL);
-    for (int i = 0; i < runs && status == EXIT_DONE; i++)
-        status = job_run(&loaded, &seconds[i]);
-    if (status == EXIT_DONE && given->values[OPTION_bench_json].given) {
-        json_t *object = report_attention(&loaded, work);
-        report_times(object, work, seconds, runs);
-        report_kernels(object, &loaded);
-        status = report_print(object);
-    } else if (status == EXIT_DONE) {
-        double median = job_median(seconds, runs);
-        printf("%s: %.6g s at the median of %d runs, %.6g s at best, %.4g GFLOP/s\n", on->info.device_name, median,
-               runs, seconds[0], job_flops(work) / median * 1e-9);
-    }
-    job_unload(&loaded);
+static int run_suite(const bench *of, const char *suite)
+{
+    int status = bench_print_head(of);
+    for (size_t i = 0; i < sizeof suite_rows / sizeof *suite_rows && status == EXIT_DONE; i++)
+        if (strcmp(suite_rows[i].suite, suite) == 0)
+            status = bench_row(of, &suite_rows[i].shape);
     return status;
 }
 
-int command_bench(const options *given) {
-    clattn_attention_desc desc;
-    job work = { .o = NULL };
-    session on;
-    int32_t runs = 0;
-    int status = describe(given, &desc);
+static int run_shape(const bench *of, const bench_shape *shape)
+{
+    int status = of->as_json ? EXIT_DONE : bench_print_head(of);
+    return status == EXIT_DONE ? bench_row(of, shape) : status;
+}
+
+int command_bench(const options *given)
+{
+    const option_value *suite = &given->values[OPTION_bench_suite];
+    bench of = { .as_json = given->values[OPTION_bench_json].given,
+                 .with_baseline = given->values[OPTION_bench_baseline].given };
+    bench_shape shape = { .dtype = CLATTN_F32 };
+    int status = suite->given ? refuse_shape(given) : read_shape(given, &shape);
     if (status == EXIT_DONE)
-        status = read_count(given, OPTION_bench_repeat, DEFAULT_RUNS, MAX_RUNS, &runs);
+        status = read_count(given, OPTION_bench_repeat, 0, MAX_REPEAT, &of.runs);
     if (status == EXIT_DONE)
-        status = make_job(&desc, &work);
+        status = check_baseline(given, &shape);
     if (status == EXIT_DONE)
-        status = session_open(given->values[OPTION_bench_device].text, &on);
-    if (status == EXIT_DONE) {
-        double *seconds = calloc((size_t)runs, sizeof *seconds);
-        status = seconds ? measure(given, &on, &work, seconds, runs) : fail("no memory for %d times", runs);
-        free(seconds);
-        session_close(&on);
-    }
-    free_job(&work);
+        status = session_open(given->values[OPTION_bench_device].text, &of.on);
+    if (status != EXIT_DONE)
+        return status;
+    status = peaks_measure(&of.on, &of.peaks);
+    if (status == EXIT_DONE)
+        status = suite->given ? run_suite(&of, suite->text) : run_shape(&of, &shape);
+    session_close(&of.on);
     return status;
 }

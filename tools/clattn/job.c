@@ -111,17 +111,22 @@ static double wall_clock(void) {
     return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
 }
 
-/* From the end of `first` to that of `last`, by the device's clock; `wall` when that tells nothing credible. */
-static double device_seconds(cl_event first, cl_event last, double wall) {
+/* From the start of the one kernel that runs, else from the end of `marker`, to the end of `last`, by the device's
+ * clock; `wall` when that tells nothing credible. */
+static double device_seconds(const loaded_job *loaded, cl_event marker, cl_event last, double wall) {
     cl_ulong start = 0, end = 0;
-    if (clGetEventProfilingInfo(first, CL_PROFILING_COMMAND_END, sizeof start, &start, NULL) != CL_SUCCESS ||
-        clGetEventProfilingInfo(last, CL_PROFILING_COMMAND_END, sizeof end, &end, NULL) != CL_SUCCESS || end <= start)
+    bool single = (loaded->kernels & (loaded->kernels - 1)) == 0;
+    cl_int code = single ? clGetEventProfilingInfo(last, CL_PROFILING_COMMAND_START, sizeof start, &start, NULL)
+                         : clGetEventProfilingInfo(marker, CL_PROFILING_COMMAND_END, sizeof start, &start, NULL);
+    if (code == CL_SUCCESS)
+        code = clGetEventProfilingInfo(last, CL_PROFILING_COMMAND_END, sizeof end, &end, NULL);
+    if (code != CL_SUCCESS || end <= start)
         return wall;
     double seconds = (double)(end - start) * 1e-9;
     return seconds < wall ? seconds : wall;
 }
 
-/* A marker before the work stamps its start: a call may be several kernels, of which only the last one's event is
+/* A marker before the work stamps its start where the call is several kernels, of which only the last one's event is
  * known. */
 int job_run(const loaded_job *loaded, double *seconds) {
     cl_command_queue queue = loaded->on->queue;
@@ -138,7 +143,7 @@ int job_run(const loaded_job *loaded, double *seconds) {
     if (status == EXIT_DONE && code != CL_SUCCESS)
         status = fail("attention failed on the device: clFinish failed with OpenCL error %d", code);
     if (status == EXIT_DONE && seconds)
-        *seconds = device_seconds(marker, done, wall_clock() - start);
+        *seconds = device_seconds(loaded, marker, done, wall_clock() - start);
     clReleaseEvent(marker);
     if (done)
         clReleaseEvent(done);

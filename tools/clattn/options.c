@@ -141,16 +141,35 @@ static int parse_operand(command_id command, const char *argument, options *out)
     return EXIT_DONE;
 }
 
+/* The row that may stand in place of the command's operand; OPTION_COUNT when there is none. */
+static int find_instead(command_id command) {
+    int i = 0;
+    while (i < OPTION_COUNT && !(option_rows[i].command == command && option_rows[i].need == NEED_INSTEAD))
+        i++;
+    return i;
+}
+
+static int check_operand(command_id command, const options *out) {
+    const command_row *row = &command_rows[command];
+    int instead = find_instead(command);
+    if (*row->operands == '\0' || *out->operand != '\0')
+        return EXIT_DONE;
+    if (instead == OPTION_COUNT)
+        return fail_usage("'clattn %s' is incomplete; it has to be followed by %s", row->name, row->operands);
+    if (!out->values[instead].given)
+        return fail_usage("'clattn %s' is incomplete; it has to be followed by %s or %s", row->name, row->operands,
+                          option_rows[instead].name);
+    return EXIT_DONE;
+}
+
 static int check_complete(command_id command, const options *out) {
     const command_row *row = &command_rows[command];
-    if (*row->operands != '\0' && *out->operand == '\0')
-        return fail_usage("'clattn %s' is incomplete; it has to be followed by %s", row->name, row->operands);
     for (int i = 0; i < OPTION_COUNT; i++) {
         if (option_rows[i].command == command && option_rows[i].need == NEED_REQUIRED && !out->values[i].given)
             return fail_usage("%s is missing; 'clattn %s' needs %s %s", option_rows[i].name, row->name,
                               option_rows[i].name, option_rows[i].argument);
     }
-    return EXIT_DONE;
+    return check_operand(command, out);
 }
 
 int options_parse(command_id command, int argc, char **argv, options *out) {

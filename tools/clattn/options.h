@@ -61,7 +61,7 @@ typedef enum option_kind {
     KIND_INT_OR_FILE,
     KIND_CHOICE
 } option_kind;
-typedef enum option_need { NEED_OPTIONAL, NEED_REQUIRED } option_need;
+typedef enum option_need { NEED_OPTIONAL, NEED_REQUIRED, NEED_INSTEAD } option_need;
 typedef struct option_row {
     command_id command;
     const char *name;
