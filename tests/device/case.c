@@ -32,7 +32,8 @@ static const field fields[] = {
 
 #define FIELD_COUNT (sizeof(fields) / sizeof(fields[0]))
 
-test_case case_default(void) {
+test_case case_default(void)
+{
     return (test_case){
 #define CHOICE(name, value, ...) .name = value,
 #define INTEGER(name, value)     .name = value,
@@ -46,14 +47,16 @@ test_case case_default(void) {
     };
 }
 
-static const field *field_named(const char *name, size_t length) {
+static const field *field_named(const char *name, size_t length)
+{
     for (size_t i = 0; i < FIELD_COUNT; i++)
         if (strlen(fields[i].name) == length && strncmp(fields[i].name, name, length) == 0)
             return &fields[i];
     return NULL;
 }
 
-static bool parse_number(const field *f, void *at, const char *value) {
+static bool parse_number(const field *f, void *at, const char *value)
+{
     char *end;
     errno = 0;
     if (f->kind == FIELD_REAL)
@@ -63,7 +66,8 @@ static bool parse_number(const field *f, void *at, const char *value) {
     return errno == 0 && end != value && *end == '\0';
 }
 
-static bool parse_value(const field *f, test_case *c, const char *value) {
+static bool parse_value(const field *f, test_case *c, const char *value)
+{
     void *at = (char *)c + f->offset;
     switch (f->kind) {
     case FIELD_TEXT:
@@ -84,7 +88,8 @@ static bool parse_value(const field *f, test_case *c, const char *value) {
     return parse_number(f, at, value);
 }
 
-bool case_parse(test_case *c, const char *line, char *message, size_t size) {
+bool case_parse(test_case *c, const char *line, char *message, size_t size)
+{
     char item[CASE_TEXT_SIZE + 32];
     for (const char *at = line; *at != '\0';) {
         size_t length = strcspn(at, ",");
@@ -105,19 +110,22 @@ bool case_parse(test_case *c, const char *line, char *message, size_t size) {
     return true;
 }
 
-static bool field_equal(const field *f, const test_case *a, const test_case *b) {
+static bool field_equal(const field *f, const test_case *a, const test_case *b)
+{
     const char *x = (const char *)a + f->offset, *y = (const char *)b + f->offset;
     return f->kind == FIELD_TEXT ? strcmp(x, y) == 0 : memcmp(x, y, sizeof(int32_t)) == 0;
 }
 
-bool case_equal(const test_case *a, const test_case *b) {
+bool case_equal(const test_case *a, const test_case *b)
+{
     for (size_t i = 0; i < FIELD_COUNT; i++)
         if (!field_equal(&fields[i], a, b))
             return false;
     return true;
 }
 
-const char *case_print(const test_case *c, char line[CASE_LINE_SIZE]) {
+const char *case_print(const test_case *c, char line[CASE_LINE_SIZE])
+{
     const test_case defaults = case_default();
     size_t used = 0;
     line[0] = '\0';
@@ -140,7 +148,8 @@ const char *case_print(const test_case *c, char line[CASE_LINE_SIZE]) {
     return line;
 }
 
-bool case_next_lengths(const char **at, int32_t *q, int32_t *kv) {
+bool case_next_lengths(const char **at, int32_t *q, int32_t *kv)
+{
     char *end;
     *q = (int32_t)strtol(*at, &end, 10);
     if (end == *at || *end != ':')
@@ -151,7 +160,8 @@ bool case_next_lengths(const char **at, int32_t *q, int32_t *kv) {
 }
 
 /* The batch and the longest lengths of the list become the case's own. */
-static void normalize_list(test_case *c) {
+static void normalize_list(test_case *c)
+{
     const char *at = c->lens;
     int32_t q, kv;
     c->batch = c->q = c->kv = 0;
@@ -166,7 +176,8 @@ static void normalize_list(test_case *c) {
         c->kvmode = KVMODE_RAGGED;
 }
 
-static void normalize_memory(test_case *c) {
+static void normalize_memory(test_case *c)
+{
     if (c->layout == LAYOUT_QKV)
         c->kt = c->vt = c->qt;
     if (c->layout == LAYOUT_MLA) {
@@ -179,7 +190,8 @@ static void normalize_memory(test_case *c) {
         c->layout = LAYOUT_BSHD;
 }
 
-void case_normalize(test_case *c) {
+void case_normalize(test_case *c)
+{
     if (c->lens[0] != '\0')
         normalize_list(c);
     normalize_memory(c);

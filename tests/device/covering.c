@@ -28,7 +28,8 @@ typedef struct row {
     int value[MAX_FACTORS];
 } row;
 
-static unsigned char *state_of(const builder *b, const int *literals) {
+static unsigned char *state_of(const builder *b, const int *literals)
+{
     size_t index = 0;
     for (int n = 0; n < b->strength; n++)
         index = index * (size_t)b->literals + (size_t)literals[n];
@@ -36,7 +37,8 @@ static unsigned char *state_of(const builder *b, const int *literals) {
 }
 
 /* Calls nothing: steps factors[0 .. strength) to the next ascending choice; false after the last. */
-static bool next_choice(const builder *b, int *factors) {
+static bool next_choice(const builder *b, int *factors)
+{
     int n = b->strength - 1;
     while (n >= 0 && factors[n] == b->num_factors - b->strength + n)
         n--;
@@ -48,7 +50,8 @@ static bool next_choice(const builder *b, int *factors) {
     return true;
 }
 
-static void first_choice(int *factors) {
+static void first_choice(int *factors)
+{
     factors[0] = 0;
     factors[1] = 1;
     factors[2] = 2;
@@ -56,7 +59,8 @@ static void first_choice(int *factors) {
 
 /* How many open combinations a row covers; with `only` >= 0, those that contain this factor. `holds` may leave factors
  * out; `mark` closes what is found. */
-static long count_open(const builder *b, const row *r, int only, const bool *holds, bool mark) {
+static long count_open(const builder *b, const row *r, int only, const bool *holds, bool mark)
+{
     int factors[3], literals[3];
     long found = 0;
     first_choice(factors);
@@ -78,7 +82,8 @@ static long count_open(const builder *b, const row *r, int only, const bool *hol
 }
 
 /* Gives every factor that has none the value that closes most, in a random order of factors. */
-static void complete_row(builder *b, row *r) {
+static void complete_row(builder *b, row *r)
+{
     int order[MAX_FACTORS];
     for (int f = 0; f < b->num_factors; f++) {
         int other = (int)ref_random_range(&b->random, 0, f);
@@ -103,7 +108,8 @@ static void complete_row(builder *b, row *r) {
     }
 }
 
-static test_case case_of(const builder *b, const row *r) {
+static test_case case_of(const builder *b, const row *r)
+{
     char message[128];
     test_case c = *b->base;
     for (int f = 0; f < b->num_factors; f++)
@@ -114,7 +120,8 @@ static test_case case_of(const builder *b, const row *r) {
 }
 
 /* Which factors' values are still in the case. */
-static void find_held(const builder *b, const row *r, const test_case *c, bool *holds) {
+static void find_held(const builder *b, const row *r, const test_case *c, bool *holds)
+{
     char message[128];
     for (int f = 0; f < b->num_factors; f++) {
         test_case again = *c;
@@ -124,7 +131,8 @@ static void find_held(const builder *b, const row *r, const test_case *c, bool *
 }
 
 /* The first open combination, as a row that holds only it. */
-static bool find_open(const builder *b, row *r, unsigned char **state) {
+static bool find_open(const builder *b, row *r, unsigned char **state)
+{
     int factors[3], values[3] = { 0, 0, 0 }, literals[3];
     first_choice(factors);
     do {
@@ -147,7 +155,8 @@ static bool find_open(const builder *b, row *r, unsigned char **state) {
     return false;
 }
 
-static row best_candidate(builder *b, const row *start) {
+static row best_candidate(builder *b, const row *start)
+{
     row best = *start;
     long most = -1;
     for (int n = 0; n < CANDIDATES; n++) {
@@ -162,7 +171,8 @@ static row best_candidate(builder *b, const row *start) {
     return best;
 }
 
-static bool add_case(covering_array *out, const test_case *c) {
+static bool add_case(covering_array *out, const test_case *c)
+{
     test_case *cases = realloc(out->cases, (size_t)(out->count + 1) * sizeof(*cases));
     if (!cases)
         return false;
@@ -173,7 +183,8 @@ static bool add_case(covering_array *out, const test_case *c) {
 }
 
 /* Tries to close one combination; after some failures it is impossible. */
-static bool close_one(builder *b, const row *start, unsigned char *state, covering_array *out) {
+static bool close_one(builder *b, const row *start, unsigned char *state, covering_array *out)
+{
     for (int attempt = 0; attempt < MAX_ATTEMPTS && *state == OPEN; attempt++) {
         bool holds[MAX_FACTORS];
         row r = best_candidate(b, start);
@@ -192,7 +203,8 @@ static bool close_one(builder *b, const row *start, unsigned char *state, coveri
 }
 
 bool covering_build(const covering_factor *factors, int num_factors, int strength, const test_case *base, uint64_t seed,
-                    covering_array *out) {
+                    covering_array *out)
+{
     builder b = {
         .factors = factors, .base = base, .num_factors = num_factors, .strength = strength, .random = { seed }
     };

@@ -18,23 +18,27 @@ static struct _cl_icd_dispatch table;
 static const struct _cl_icd_dispatch *below;
 static int seen, fail_at;
 
-EXPORTED int fault_layer_count(void) {
+EXPORTED int fault_layer_count(void)
+{
     return seen;
 }
 
-EXPORTED void fault_layer_arm(int after) {
+EXPORTED void fault_layer_arm(int after)
+{
     fail_at = after ? seen + after : 0;
 }
 
 static cl_int CL_API_CALL enqueue(cl_command_queue queue, cl_kernel kernel, cl_uint dims, const size_t *offset,
                                   const size_t *global, const size_t *local, cl_uint count, const cl_event *list,
-                                  cl_event *event) {
+                                  cl_event *event)
+{
     if (++seen == fail_at)
         return FAULT_CODE;
     return below->clEnqueueNDRangeKernel(queue, kernel, dims, offset, global, local, count, list, event);
 }
 
-static cl_int give(const void *value, size_t value_size, size_t size, void *out, size_t *out_size) {
+static cl_int give(const void *value, size_t value_size, size_t size, void *out, size_t *out_size)
+{
     if (out_size)
         *out_size = value_size;
     if (out && size < value_size)
@@ -44,8 +48,8 @@ static cl_int give(const void *value, size_t value_size, size_t size, void *out,
     return CL_SUCCESS;
 }
 
-EXPORTED CL_API_ENTRY cl_int CL_API_CALL clGetLayerInfo(cl_layer_info name, size_t size, void *value,
-                                                        size_t *out_size) {
+EXPORTED CL_API_ENTRY cl_int CL_API_CALL clGetLayerInfo(cl_layer_info name, size_t size, void *value, size_t *out_size)
+{
     static const cl_layer_api_version version = CL_LAYER_API_VERSION_100;
     static const char text[] = "clattn fault layer";
     if (name == CL_LAYER_API_VERSION)
@@ -56,7 +60,8 @@ EXPORTED CL_API_ENTRY cl_int CL_API_CALL clGetLayerInfo(cl_layer_info name, size
 }
 
 EXPORTED CL_API_ENTRY cl_int CL_API_CALL clInitLayer(cl_uint entries, const struct _cl_icd_dispatch *target,
-                                                     cl_uint *out_entries, const struct _cl_icd_dispatch **out) {
+                                                     cl_uint *out_entries, const struct _cl_icd_dispatch **out)
+{
     size_t size = entries * sizeof(void *);
     if (size > sizeof(table))
         size = sizeof(table);

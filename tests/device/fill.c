@@ -7,14 +7,16 @@
 #include "problem.h"
 
 /* A number that only depends on the seed and the place, so that elements reached twice by stride 0 get the same. */
-static uint64_t hash(const problem *p, uint64_t salt, int64_t place) {
+static uint64_t hash(const problem *p, uint64_t salt, int64_t place)
+{
     ref_random random = { (uint64_t)p->c.seed * UINT64_C(0x9e3779b1) + salt * UINT64_C(0x85ebca77) + (uint64_t)place };
     (void)ref_random_bits(&random);
     return ref_random_bits(&random);
 }
 
 /* Sequences of the same lengths hold the same data, wherever they stand in whatever batch. */
-static int64_t identity(const problem *p, int32_t b) {
+static int64_t identity(const problem *p, int32_t b)
+{
     return (int64_t)p->q_lens[b] * 100000 + p->kv_lens[b];
 }
 
@@ -23,7 +25,8 @@ typedef struct place {
     int32_t b, head, i, j;
 } place;
 
-static int64_t place_number(const problem *p, place at) {
+static int64_t place_number(const problem *p, place at)
+{
     const clattn_attention_desc *desc = &p->desc;
     int64_t sequence = desc->mask_batch_stride || desc->has_mask_offsets ? identity(p, at.b) : 0;
     int64_t head = desc->mask_head_stride ? at.head : 0;
@@ -32,7 +35,8 @@ static int64_t place_number(const problem *p, place at) {
 }
 
 /* Tiles of every class: where i and j fall, the mask keeps nothing, everything or some. */
-static bool mask_keeps(const problem *p, place at) {
+static bool mask_keeps(const problem *p, place at)
+{
     const clattn_attention_desc *desc = &p->desc;
     bool by_row = desc->mask_q_stride != 0 || desc->has_mask_row_strides;
     if (p->c.empty && by_row && at.i % 3 == 1)
@@ -45,7 +49,8 @@ static bool mask_keeps(const problem *p, place at) {
     return hash(p, 2, place_number(p, at)) % 10 < 7;
 }
 
-static void store_mask(problem *p, place at, int64_t element) {
+static void store_mask(problem *p, place at, int64_t element)
+{
     void *data = problem_host(p, MEM_MASK);
     bool keep = mask_keeps(p, at);
     uint64_t dice = hash(p, 3, place_number(p, at));
@@ -68,7 +73,8 @@ static void store_mask(problem *p, place at, int64_t element) {
 }
 
 /* Strides of the form, over the bounds; returns the number of elements. */
-static int64_t mask_form(problem *p) {
+static int64_t mask_form(problem *p)
+{
     clattn_attention_desc *desc = &p->desc;
     int64_t rows = desc->max_q_len, row = desc->max_kv_len + p->c.gap, plane = rows * row;
     int form = p->c.mform;
@@ -93,7 +99,8 @@ static int64_t mask_form(problem *p) {
 }
 
 /* A mask a sequence, [heads, q_len, kv_len] of its own, behind each other within a head. */
-static bool mask_sequences(problem *p, int64_t *elements) {
+static bool mask_sequences(problem *p, int64_t *elements)
+{
     clattn_attention_desc *desc = &p->desc;
     int64_t offsets[CASE_MAX_BATCH], rows[CASE_MAX_BATCH], total = 0;
     for (int32_t b = 0; b < p->c.batch; b++) {
@@ -114,7 +121,8 @@ static bool mask_sequences(problem *p, int64_t *elements) {
     return true;
 }
 
-static bool make_mask(problem *p) {
+static bool make_mask(problem *p)
+{
     static const size_t sizes[] = { 0, sizeof(uint8_t), sizeof(float), sizeof(uint16_t) };
     clattn_attention_desc *desc = &p->desc;
     int64_t elements;
@@ -138,7 +146,8 @@ static bool make_mask(problem *p) {
     return true;
 }
 
-bool problem_make_modifiers(problem *p) {
+bool problem_make_modifiers(problem *p)
+{
     const test_case *c = &p->c;
     if (!make_mask(p))
         return false;
@@ -164,7 +173,8 @@ bool problem_make_modifiers(problem *p) {
 }
 
 /* What Q and K are multiplied with so that logits come near the largest that the tolerances of O's type allow. */
-static double magnitude(const problem *p) {
+static double magnitude(const problem *p)
+{
     if (p->c.values != VALUES_HUGE)
         return 1.0;
     double target = p->c.ot == CLATTN_F16 ? 300.0 : 3000.0;
@@ -172,7 +182,8 @@ static double magnitude(const problem *p) {
     return sqrt(target / (scale * sqrt(p->c.d)));
 }
 
-static void fill_rows(problem *p, memory_id id) {
+static void fill_rows(problem *p, memory_id id)
+{
     const test_case *c = &p->c;
     const clattn_attention_desc *desc = &p->desc;
     bool query = id == MEM_Q;
@@ -199,7 +210,8 @@ static void fill_rows(problem *p, memory_id id) {
     }
 }
 
-static bool key_is_attended(const problem *p, int32_t b, int32_t kv_head, int32_t j) {
+static bool key_is_attended(const problem *p, int32_t b, int32_t kv_head, int32_t j)
+{
     int32_t group = p->c.hq / p->c.hk;
     for (int32_t head = kv_head * group; head < (kv_head + 1) * group; head++)
         for (int32_t i = 0; i < p->q_lens[b]; i++)
@@ -208,7 +220,8 @@ static bool key_is_attended(const problem *p, int32_t b, int32_t kv_head, int32_
     return false;
 }
 
-static void poison_key(problem *p, int64_t k_at, int64_t v_at, bool attended, uint64_t dice) {
+static void poison_key(problem *p, int64_t k_at, int64_t v_at, bool attended, uint64_t dice)
+{
     const test_case *c = &p->c;
     void *k = problem_host(p, MEM_K), *v = problem_host(p, MEM_V);
     int32_t d = (int32_t)(dice / 64 % (uint64_t)c->d), dv = (int32_t)(dice / 64 % (uint64_t)c->dv);
@@ -228,7 +241,8 @@ static void poison_key(problem *p, int64_t k_at, int64_t v_at, bool attended, ui
         ref_store(v, p->desc.v_dtype, v_at + dv, (double)(infinite ? INFINITY : NAN));
 }
 
-static void poison_keys(problem *p) {
+static void poison_keys(problem *p)
+{
     const test_case *c = &p->c;
     const clattn_attention_desc *desc = &p->desc;
     bool packed = c->kvmode >= KVMODE_RAGGED;
@@ -247,7 +261,8 @@ static void poison_keys(problem *p) {
     }
 }
 
-bool problem_fill_tensors(problem *p) {
+bool problem_fill_tensors(problem *p)
+{
     fill_rows(p, MEM_Q);
     fill_rows(p, MEM_K);
     if (p->c.layout != LAYOUT_MLA)

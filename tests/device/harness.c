@@ -9,7 +9,8 @@
 
 #define MAX_PLATFORMS 16
 
-void outcome_fail(outcome *out, const char *format, ...) {
+void outcome_fail(outcome *out, const char *format, ...)
+{
     va_list arguments;
     if (out->verdict == FAILED)
         return; /* the first reason is the one to read */
@@ -19,7 +20,8 @@ void outcome_fail(outcome *out, const char *format, ...) {
     va_end(arguments);
 }
 
-void outcome_skip(outcome *out, const char *format, ...) {
+void outcome_skip(outcome *out, const char *format, ...)
+{
     va_list arguments;
     if (out->verdict != PASSED)
         return;
@@ -29,13 +31,15 @@ void outcome_skip(outcome *out, const char *format, ...) {
     va_end(arguments);
 }
 
-bool outcome_ok(outcome *out, clattn_status status, const char *call) {
+bool outcome_ok(outcome *out, clattn_status status, const char *call)
+{
     if (status != CLATTN_OK)
         outcome_fail(out, "%s: %s: %s", call, clattn_status_name(status), clattn_last_error());
     return status == CLATTN_OK;
 }
 
-static bool contains(const char *text, const char *part) {
+static bool contains(const char *text, const char *part)
+{
     size_t length = strlen(part);
     for (; *text != '\0'; text++) {
         size_t n = 0;
@@ -47,7 +51,8 @@ static bool contains(const char *text, const char *part) {
     return length == 0;
 }
 
-static bool find_device(harness *h, const char *part) {
+static bool find_device(harness *h, const char *part)
+{
     cl_platform_id platforms[MAX_PLATFORMS];
     cl_uint count = 0;
     if (clGetPlatformIDs(MAX_PLATFORMS, platforms, &count) != CL_SUCCESS)
@@ -64,7 +69,8 @@ static bool find_device(harness *h, const char *part) {
 }
 
 /* Programs are counted by the log: one line each, at the level of information. */
-static void take_message(void *user, clattn_log_level level, const char *message) {
+static void take_message(void *user, clattn_log_level level, const char *message)
+{
     harness *h = user;
     if (strncmp(message, "kernel from source", 18) == 0)
         atomic_fetch_add(&h->programs, 1);
@@ -72,7 +78,8 @@ static void take_message(void *user, clattn_log_level level, const char *message
         printf("# %s\n", message);
 }
 
-bool harness_open(harness *h, const char *platform) {
+bool harness_open(harness *h, const char *platform)
+{
     cl_int code;
     if (!find_device(h, platform)) {
         printf("# skipped: no OpenCL platform%s%s has a device\n", platform ? " named like " : "",
@@ -97,7 +104,8 @@ bool harness_open(harness *h, const char *platform) {
     return true;
 }
 
-void harness_close(harness *h) {
+void harness_close(harness *h)
+{
     clattn_device_destroy(&h->device);
     if (h->out_of_order)
         clReleaseCommandQueue(h->out_of_order);
@@ -109,7 +117,8 @@ void harness_close(harness *h) {
     h->context = NULL;
 }
 
-void harness_count(harness *h, const char *name, const char *line, const outcome *out) {
+void harness_count(harness *h, const char *name, const char *line, const outcome *out)
+{
     static const char *const words[] = { "ok", "FAILED", "skipped" };
     h->passed += out->verdict == PASSED;
     h->failed += out->verdict == FAILED;
@@ -134,11 +143,18 @@ void harness_count(harness *h, const char *name, const char *line, const outcome
     fflush(stdout);
 }
 
-void harness_run(harness *h, const test_case *c) {
+void harness_run(harness *h, const test_case *listed)
+{
+    test_case changed = *listed;
+    const test_case *c = &changed;
     char line[CASE_LINE_SIZE];
     outcome out = { PASSED, "", 0, 0.0 };
     clattn_plan *plan = NULL;
     problem p;
+    if (h->set) { /* which main has checked */
+        (void)case_parse(&changed, h->set, out.why, sizeof(out.why));
+        case_normalize(&changed);
+    }
     case_print(c, line);
     if (!problem_make(&p, c))
         outcome_fail(&out, "no memory");

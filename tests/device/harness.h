@@ -35,6 +35,7 @@ typedef struct harness {
     const char *program;  /* as it was called */
     const char *platform; /* --platform, or NULL */
     const char *suite;
+    const char *set; /* --set: a line on top of every case of the lists; or NULL */
     bool full, verbose;
     int passed, failed, skipped;
     int64_t compared;

@@ -28,15 +28,20 @@ typedef struct options {
     const char *line;
 } options;
 
-static void usage(FILE *file) {
-    fputs("usage: test_attention [--platform PART] [--suite NAME]... [--case LINE] [--full] [--verbose]\n", file);
+static void usage(FILE *file)
+{
+    fputs("usage: test_attention [--platform PART] [--suite NAME]... [--case LINE] [--set LINE] [--full]\n"
+          "       [--verbose]\n",
+          file);
     for (size_t n = 0; n < SUITE_COUNT; n++)
         fprintf(file, "  %-9s %s%s\n", suites[n].name, suites[n].what,
                 suites[n].by_default ? "" : " (only when named)");
-    fputs("LINE is \"name=value,...\" with the names of fields.def.\n", file);
+    fputs("LINE is \"name=value,...\" with the names of fields.def; --set puts it on top of every listed case.\n",
+          file);
 }
 
-static bool choose_suite(options *o, const char *name) {
+static bool choose_suite(options *o, const char *name)
+{
     for (size_t n = 0; n < SUITE_COUNT; n++) {
         if (strcmp(suites[n].name, name) == 0) {
             o->chosen[n] = o->any_suite = true;
@@ -47,7 +52,8 @@ static bool choose_suite(options *o, const char *name) {
     return false;
 }
 
-static bool parse_options(int argc, char **argv, options *o, harness *h) {
+static bool parse_options(int argc, char **argv, options *o, harness *h)
+{
     for (int n = 1; n < argc; n++) {
         const char *value = n + 1 < argc ? argv[n + 1] : NULL;
         if (strcmp(argv[n], "--full") == 0) {
@@ -56,6 +62,8 @@ static bool parse_options(int argc, char **argv, options *o, harness *h) {
             h->verbose = true;
         } else if (strcmp(argv[n], "--platform") == 0 && value) {
             h->platform = argv[++n];
+        } else if (strcmp(argv[n], "--set") == 0 && value) {
+            h->set = argv[++n];
         } else if (strcmp(argv[n], "--case") == 0 && value) {
             o->line = argv[++n];
         } else if (strcmp(argv[n], "--suite") == 0 && value) {
@@ -66,16 +74,24 @@ static bool parse_options(int argc, char **argv, options *o, harness *h) {
             return false;
         }
     }
+    test_case c = case_default();
+    char message[160];
+    if (h->set && !case_parse(&c, h->set, message, sizeof(message))) {
+        fprintf(stderr, "--set: %s\n", message);
+        return false;
+    }
     return true;
 }
 
-static double now(void) {
+static double now(void)
+{
     struct timespec time;
     clock_gettime(CLOCK_MONOTONIC, &time);
     return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
 }
 
-static void run_suite(harness *h, const suite *s) {
+static void run_suite(harness *h, const suite *s)
+{
     double started = now();
     long programs = atomic_load(&h->programs);
     int before = h->passed + h->failed + h->skipped;
@@ -86,7 +102,8 @@ static void run_suite(harness *h, const suite *s) {
     fflush(stdout);
 }
 
-static void run_chosen(harness *h, const options *o) {
+static void run_chosen(harness *h, const options *o)
+{
     const test_case base = case_default();
     if (o->line) {
         h->suite = "case";
@@ -99,8 +116,10 @@ static void run_chosen(harness *h, const options *o) {
             run_suite(h, &suites[n]);
 }
 
-int main(int argc, char **argv) {
+int main(int argc, char **argv)
+{
     harness h = { .program = argv[0] };
+    setvbuf(stdout, NULL, _IOLBF, 0); /* a driver that aborts takes no line along */
     options o = { 0 };
     if (argc == 2 && strcmp(argv[1], "--help") == 0) {
         usage(stdout);

@@ -4,12 +4,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-static int32_t draw_length(ref_random *random, int32_t most) {
+static int32_t draw_length(ref_random *random, int32_t most)
+{
     int64_t dice = ref_random_range(random, 0, 4);
     return dice == 0 ? 0 : dice == 1 ? most : (int32_t)ref_random_range(random, 0, most);
 }
 
-static void make_lengths(problem *p) {
+static void make_lengths(problem *p)
+{
     const test_case *c = &p->c;
     ref_random random = { (uint64_t)c->seed * 1000003u };
     const char *list = c->lens;
@@ -29,14 +31,16 @@ static void make_lengths(problem *p) {
     p->in = (ref_inputs){ .batch = c->batch, .q_len = c->q, .kv_len = c->kv };
 }
 
-static int64_t sum(const int32_t *lengths, int32_t count) {
+static int64_t sum(const int32_t *lengths, int32_t count)
+{
     int64_t total = 0;
     for (int32_t b = 0; b < count; b++)
         total += lengths[b];
     return total;
 }
 
-static int32_t shortest_q(const problem *p) {
+static int32_t shortest_q(const problem *p)
+{
     int32_t least = p->c.q;
     for (int32_t b = 0; b < p->c.batch; b++)
         if (p->q_lens[b] > 0 && p->q_lens[b] < least)
@@ -44,7 +48,8 @@ static int32_t shortest_q(const problem *p) {
     return least;
 }
 
-static void describe_lengths(problem *p) {
+static void describe_lengths(problem *p)
+{
     const test_case *c = &p->c;
     clattn_attention_desc *desc = &p->desc;
     desc->max_batch = c->batch + (c->sched && c->slack ? 1 : 0);
@@ -64,7 +69,8 @@ static void describe_lengths(problem *p) {
     }
 }
 
-static void describe_arithmetic(problem *p) {
+static void describe_arithmetic(problem *p)
+{
     const test_case *c = &p->c;
     clattn_attention_desc *desc = &p->desc;
     desc->q_dtype = (clattn_dtype)c->qt;
@@ -88,7 +94,8 @@ static void describe_arithmetic(problem *p) {
     desc->has_sinks = c->sinks;
 }
 
-bool problem_add_memory(problem *p, memory_id id, int64_t elements, size_t element_size) {
+bool problem_add_memory(problem *p, memory_id id, int64_t elements, size_t element_size)
+{
     memory *m = &p->memory[id];
     view *v = &p->view[id];
     *v = (view){ id, (size_t)p->c.shift * element_size, (size_t)elements * element_size };
@@ -100,7 +107,8 @@ bool problem_add_memory(problem *p, memory_id id, int64_t elements, size_t eleme
     return true;
 }
 
-void *problem_host(const problem *p, memory_id id) {
+void *problem_host(const problem *p, memory_id id)
+{
     const view *v = &p->view[id];
     unsigned char *host = p->memory[v->memory].host;
     return host ? host + v->offset : NULL;
@@ -108,7 +116,8 @@ void *problem_host(const problem *p, memory_id id) {
 
 /* Rows of `dim` elements, apart by the gap. Returns how many elements can be reached. */
 static int64_t lay_out(const problem *p, clattn_strides *strides, int64_t batch, int64_t tokens, int32_t heads,
-                       int32_t dim) {
+                       int32_t dim)
+{
     int64_t row = dim + p->c.gap;
     if (p->c.layout == LAYOUT_BHSD)
         *strides = (clattn_strides){ .batch = heads * tokens * row, .token = row, .head = tokens * row };
@@ -124,17 +133,20 @@ typedef struct extent {
     int64_t batch, tokens;
 } extent;
 
-static extent q_extent(const problem *p) {
+static extent q_extent(const problem *p)
+{
     return p->c.qmode ? (extent){ 1, p->desc.max_q_tokens } : (extent){ p->desc.max_batch, p->desc.max_q_len };
 }
 
-static extent kv_extent(const problem *p) {
+static extent kv_extent(const problem *p)
+{
     return p->c.kvmode >= KVMODE_RAGGED ? (extent){ 1, p->desc.max_kv_tokens }
                                         : (extent){ p->desc.max_batch, p->desc.max_kv_len };
 }
 
 /* One buffer, [batch, tokens, hq * d + hk * d + hk * dv]. */
-static bool make_packed_qkv(problem *p) {
+static bool make_packed_qkv(problem *p)
+{
     const test_case *c = &p->c;
     extent q = q_extent(p), kv = kv_extent(p);
     int64_t tokens = q.tokens > kv.tokens ? q.tokens : kv.tokens;
@@ -152,7 +164,8 @@ static bool make_packed_qkv(problem *p) {
     return true;
 }
 
-static bool make_inputs(problem *p) {
+static bool make_inputs(problem *p)
+{
     const test_case *c = &p->c;
     extent q = q_extent(p), kv = kv_extent(p);
     if (c->layout == LAYOUT_QKV)
@@ -171,7 +184,8 @@ static bool make_inputs(problem *p) {
     return problem_add_memory(p, MEM_V, v_elements, clattn_dtype_size(p->desc.v_dtype));
 }
 
-static bool make_outputs(problem *p) {
+static bool make_outputs(problem *p)
+{
     extent q = q_extent(p);
     int64_t elements = lay_out(p, &p->desc.o, q.batch, q.tokens, p->c.hq, p->c.dv);
     if (!problem_add_memory(p, MEM_O, elements, clattn_dtype_size(p->desc.o_dtype)))
@@ -182,21 +196,24 @@ static bool make_outputs(problem *p) {
     return problem_add_memory(p, MEM_LSE, elements, sizeof(float));
 }
 
-static bool make_int_array(problem *p, memory_id id, const int32_t *values, int32_t count) {
+static bool make_int_array(problem *p, memory_id id, const int32_t *values, int32_t count)
+{
     if (!problem_add_memory(p, id, count, sizeof(int32_t)))
         return false;
     memcpy(problem_host(p, id), values, (size_t)count * sizeof(int32_t));
     return true;
 }
 
-static bool make_cu_seqlens(problem *p, memory_id id, const int32_t *lengths) {
+static bool make_cu_seqlens(problem *p, memory_id id, const int32_t *lengths)
+{
     int32_t cu[CASE_MAX_BATCH + 1] = { 0 };
     for (int32_t b = 0; b < p->c.batch; b++)
         cu[b + 1] = cu[b] + lengths[b];
     return make_int_array(p, id, cu, p->c.batch + 1);
 }
 
-static bool make_index_arrays(problem *p) {
+static bool make_index_arrays(problem *p)
+{
     if (p->c.qmode && !make_cu_seqlens(p, MEM_CU_Q, p->q_lens))
         return false;
     if (p->c.kvmode >= KVMODE_RAGGED && !make_cu_seqlens(p, MEM_CU_KV, p->kv_room))
@@ -205,7 +222,8 @@ static bool make_index_arrays(problem *p) {
     return !listed || make_int_array(p, MEM_KV_LENS, p->kv_lens, p->c.batch);
 }
 
-static void point_reference(problem *p) {
+static void point_reference(problem *p)
+{
     ref_inputs *in = &p->in;
     in->q = problem_host(p, MEM_Q);
     in->k = problem_host(p, MEM_K);
@@ -224,7 +242,8 @@ static void point_reference(problem *p) {
 /* Calls `visit` with the byte range of each run of elements that a run has to write, sequence by sequence. */
 typedef void (*range_visitor)(void *user, size_t offset, size_t size);
 
-static void visit_written(const problem *p, memory_id id, int32_t b, range_visitor visit, void *user) {
+static void visit_written(const problem *p, memory_id id, int32_t b, range_visitor visit, void *user)
+{
     size_t element = id == MEM_O ? clattn_dtype_size(p->desc.o_dtype) : sizeof(float);
     size_t row = element * (size_t)(id == MEM_O ? p->c.dv : 1);
     for (int32_t i = 0; i < p->q_lens[b]; i++) {
@@ -241,13 +260,15 @@ typedef struct output_fill {
     clattn_dtype dtype;
 } output_fill;
 
-static void fill_unwritten(void *user, size_t offset, size_t size) {
+static void fill_unwritten(void *user, size_t offset, size_t size)
+{
     const output_fill *fill = user;
     for (size_t n = 0; n < size / clattn_dtype_size(fill->dtype); n++)
         ref_store(fill->host + offset, fill->dtype, (int64_t)n, UNWRITTEN);
 }
 
-static void prepare_output(problem *p, memory_id id) {
+static void prepare_output(problem *p, memory_id id)
+{
     memory *m = &p->memory[id];
     output_fill fill = { m->host, id == MEM_O ? p->desc.o_dtype : CLATTN_F32 };
     memset(m->host, GUARD_BYTE, m->size);
@@ -255,11 +276,13 @@ static void prepare_output(problem *p, memory_id id) {
         visit_written(p, id, b, fill_unwritten, &fill);
 }
 
-static void clear_range(void *user, size_t offset, size_t size) {
+static void clear_range(void *user, size_t offset, size_t size)
+{
     memset((unsigned char *)user + offset, GUARD_BYTE, size);
 }
 
-bool problem_guards_hold(const problem *p, memory_id id, size_t *where) {
+bool problem_guards_hold(const problem *p, memory_id id, size_t *where)
+{
     const memory *m = &p->memory[id];
     unsigned char *rest = malloc(m->size);
     if (!rest)
@@ -280,24 +303,28 @@ typedef struct extraction {
     size_t size;
 } extraction;
 
-static void extract_range(void *user, size_t offset, size_t size) {
+static void extract_range(void *user, size_t offset, size_t size)
+{
     extraction *e = user;
     if (e->to)
         memcpy(e->to + e->size, e->from + offset, size);
     e->size += size;
 }
 
-size_t problem_extract(const problem *p, memory_id id, int32_t b, unsigned char *out) {
+size_t problem_extract(const problem *p, memory_id id, int32_t b, unsigned char *out)
+{
     extraction e = { p->memory[id].got, out, 0 };
     visit_written(p, id, b, extract_range, &e);
     return e.size;
 }
 
-int64_t problem_rows(const problem *p) {
+int64_t problem_rows(const problem *p)
+{
     return sum(p->q_lens, p->c.batch) * p->c.hq;
 }
 
-bool problem_make(problem *p, const test_case *c) {
+bool problem_make(problem *p, const test_case *c)
+{
     *p = (problem){ .c = *c };
     for (int id = 0; id < MEM_COUNT; id++)
         p->view[id].memory = (memory_id)id; /* which is no memory yet */
@@ -314,7 +341,8 @@ bool problem_make(problem *p, const test_case *c) {
     return problem_fill_tensors(p);
 }
 
-void problem_free(problem *p) {
+void problem_free(problem *p)
+{
     for (int id = 0; id < MEM_COUNT; id++) {
         memory *m = &p->memory[id];
         free(m->host);

@@ -9,16 +9,19 @@
 /* Rows of one head that are compared, beside tile edges, unless there are few. */
 #define ROWS_COMPARED 48
 
-cl_command_queue problem_queue(const harness *h, const problem *p) {
+cl_command_queue problem_queue(const harness *h, const problem *p)
+{
     return p->c.ooo ? h->out_of_order : h->in_order;
 }
 
-static clattn_buffer buffer_of(const problem *p, memory_id id) {
+static clattn_buffer buffer_of(const problem *p, memory_id id)
+{
     const view *v = &p->view[id];
     return (clattn_buffer){ .handle = p->memory[v->memory].buffer, .offset = v->offset, .size = v->size };
 }
 
-clattn_attention_args problem_args(const problem *p) {
+clattn_attention_args problem_args(const problem *p)
+{
     return CLATTN_ATTENTION_ARGS(.q = buffer_of(p, MEM_Q), .k = buffer_of(p, MEM_K), .v = buffer_of(p, MEM_V),
                                  .o = buffer_of(p, MEM_O), .lse = buffer_of(p, MEM_LSE),
                                  .cu_seqlens_q = buffer_of(p, MEM_CU_Q), .cu_seqlens_kv = buffer_of(p, MEM_CU_KV),
@@ -29,7 +32,8 @@ clattn_attention_args problem_args(const problem *p) {
                                  .workspace = buffer_of(p, MEM_WORKSPACE));
 }
 
-static bool create_buffer(const harness *h, memory *m, outcome *out) {
+static bool create_buffer(const harness *h, memory *m, outcome *out)
+{
     cl_int code = CL_SUCCESS;
     m->buffer = clCreateBuffer(h->context, CL_MEM_READ_WRITE | CL_MEM_COPY_HOST_PTR, m->size, m->host, &code);
     if (!m->buffer)
@@ -37,7 +41,8 @@ static bool create_buffer(const harness *h, memory *m, outcome *out) {
     return m->buffer != NULL;
 }
 
-bool step_upload(const harness *h, problem *p, outcome *out) {
+bool step_upload(const harness *h, problem *p, outcome *out)
+{
     for (int id = 0; id < MEM_COUNT; id++)
         if (p->memory[id].host && !create_buffer(h, &p->memory[id], out))
             return false;
@@ -45,7 +50,8 @@ bool step_upload(const harness *h, problem *p, outcome *out) {
 }
 
 /* The workspace: NaN inside, so that nothing may count on it, and a guard behind it. */
-static bool add_workspace(const harness *h, problem *p, outcome *out) {
+static bool add_workspace(const harness *h, problem *p, outcome *out)
+{
     int64_t floats = (int64_t)((p->workspace_size + 3) / 4);
     if (floats == 0)
         return true;
@@ -61,7 +67,8 @@ static bool add_workspace(const harness *h, problem *p, outcome *out) {
     return create_buffer(h, m, out);
 }
 
-bool step_plan(const harness *h, problem *p, clattn_plan **plan, outcome *out) {
+bool step_plan(const harness *h, problem *p, clattn_plan **plan, outcome *out)
+{
     static const char *const fragments[] = { NULL, "frag_lanes", "frag_scalar" };
     const test_case *c = &p->c;
     clattn_plan_params params =
@@ -78,11 +85,13 @@ bool step_plan(const harness *h, problem *p, clattn_plan **plan, outcome *out) {
     return add_workspace(h, p, out);
 }
 
-static bool is_output(int id) {
+static bool is_output(int id)
+{
     return id == MEM_O || id == MEM_LSE || id == MEM_WORKSPACE;
 }
 
-static bool reset_outputs(const harness *h, problem *p, outcome *out) {
+static bool reset_outputs(const harness *h, problem *p, outcome *out)
+{
     for (int id = 0; id < MEM_COUNT; id++) {
         memory *m = &p->memory[id];
         if (!is_output(id) || !m->buffer)
@@ -96,7 +105,8 @@ static bool reset_outputs(const harness *h, problem *p, outcome *out) {
     return true;
 }
 
-bool step_read(const harness *h, problem *p, outcome *out) {
+bool step_read(const harness *h, problem *p, outcome *out)
+{
     for (int id = 0; id < MEM_COUNT; id++) {
         memory *m = &p->memory[id];
         if (!is_output(id) || !m->buffer)
@@ -113,7 +123,8 @@ bool step_read(const harness *h, problem *p, outcome *out) {
     return true;
 }
 
-bool step_run(const harness *h, problem *p, const clattn_plan *plan, outcome *out) {
+bool step_run(const harness *h, problem *p, const clattn_plan *plan, outcome *out)
+{
     clattn_schedule schedule;
     clattn_attention_args args = problem_args(p);
     cl_event event = NULL;
@@ -133,7 +144,8 @@ bool step_run(const harness *h, problem *p, const clattn_plan *plan, outcome *ou
     return code == CL_SUCCESS && step_read(h, p, out);
 }
 
-static void verify_guards(const problem *p, outcome *out) {
+static void verify_guards(const problem *p, outcome *out)
+{
     size_t where;
     if (!problem_guards_hold(p, MEM_O, &where))
         outcome_fail(out, "byte %zu of O's buffer was written; no element that a row may write is there", where);
@@ -146,7 +158,8 @@ static void verify_guards(const problem *p, outcome *out) {
             outcome_fail(out, "byte %zu beside the workspace, which has bytes %zu to %zu, was written", n, first, end);
 }
 
-static void report(const ref_comparison *r, const char *what, outcome *out) {
+static void report(const ref_comparison *r, const char *what, outcome *out)
+{
     out->compared += r->compared;
     if (r->max_ratio > out->max_ratio)
         out->max_ratio = r->max_ratio;
@@ -159,7 +172,8 @@ static void report(const ref_comparison *r, const char *what, outcome *out) {
                      what, r->failed, r->compared, r->max_ratio, r->b, r->i, r->q_head, r->d, r->got, r->want);
 }
 
-void step_verify(const problem *p, outcome *out) {
+void step_verify(const problem *p, outcome *out)
+{
     ref_comparison o, lse;
     ref_sampling sampling = { .max_rows_per_head = ROWS_COMPARED, .row_tile = 32, .seed = (uint64_t)p->c.seed };
     const float *got_lse = p->c.lse ? (const float *)(void *)(p->memory[MEM_LSE].got + p->view[MEM_LSE].offset) : NULL;

@@ -15,7 +15,8 @@ typedef struct bits {
     size_t size;
 } bits;
 
-static bool extract(const problem *p, int32_t b, bits *out) {
+static bool extract(const problem *p, int32_t b, bits *out)
+{
     size_t o_size = problem_extract(p, MEM_O, b, NULL);
     out->size = o_size + (p->c.lse ? problem_extract(p, MEM_LSE, b, NULL) : 0);
     out->data = malloc(out->size + 1);
@@ -27,12 +28,14 @@ static bool extract(const problem *p, int32_t b, bits *out) {
     return true;
 }
 
-static bool equal(const bits *a, const bits *b) {
+static bool equal(const bits *a, const bits *b)
+{
     return a->size == b->size && a->size > 0 && memcmp(a->data, b->data, a->size) == 0;
 }
 
 /* Makes, plans, runs and checks a case, and takes the bits of sequence b. */
-static bool run_for_bits(harness *h, const test_case *c, int32_t b, bits *out_bits, outcome *out) {
+static bool run_for_bits(harness *h, const test_case *c, int32_t b, bits *out_bits, outcome *out)
+{
     problem p;
     clattn_plan *plan = NULL;
     bool ok =
@@ -46,7 +49,8 @@ static bool run_for_bits(harness *h, const test_case *c, int32_t b, bits *out_bi
     return ok;
 }
 
-static void check_repeats(harness *h, const char *line) {
+static void check_repeats(harness *h, const char *line)
+{
     outcome out = { PASSED, "", 0, 0.0 };
     clattn_plan *plan = NULL;
     bits first = { NULL, 0 };
@@ -69,7 +73,8 @@ static void check_repeats(harness *h, const char *line) {
 }
 
 /* Sequence b of `line` has to have the bits of `alone`'s only sequence. */
-static void check_same(harness *h, const char *alone, const char *line, int32_t b) {
+static void check_same(harness *h, const char *alone, const char *line, int32_t b)
+{
     outcome out = { PASSED, "", 0, 0.0 };
     bits want = { NULL, 0 }, got = { NULL, 0 };
     char name[512];
@@ -83,7 +88,8 @@ static void check_same(harness *h, const char *alone, const char *line, int32_t 
 }
 
 /* One sequence alone, then among neighbours, with other bounds, without a schedule. `rest` is what both share. */
-static void check_invariance(harness *h, const char *lengths, const char *rest) {
+static void check_invariance(harness *h, const char *lengths, const char *rest)
+{
     static const char *const around[][2] = {
         /* before, after */
         { "", "" },
@@ -109,7 +115,8 @@ static void check_invariance(harness *h, const char *lengths, const char *rest) 
     }
 }
 
-void suite_bits(harness *h) {
+void suite_bits(harness *h)
+{
     static const char *const prefill = "batch=2,hq=4,hk=2,d=64,dv=64,q=70,kv=131,causal=1";
     static const char *const decode = "batch=2,hq=4,hk=1,d=64,dv=64,q=1,kv=900,split=192,sinks=1";
     static const char *const fragments[] = { "frag_lanes", "frag_scalar" };

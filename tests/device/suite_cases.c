@@ -9,7 +9,8 @@
 
 #define LENGTH(array) ((int)(sizeof(array) / sizeof((array)[0])))
 
-test_case case_from(const char *line) {
+test_case case_from(const char *line)
+{
     char message[128];
     test_case c = case_default();
     if (!case_parse(&c, line, message, sizeof(message)))
@@ -18,7 +19,8 @@ test_case case_from(const char *line) {
     return c;
 }
 
-void run_line(harness *h, const test_case *base, const char *line) {
+void run_line(harness *h, const test_case *base, const char *line)
+{
     char message[160];
     test_case c = *base;
     if (!case_parse(&c, line, message, sizeof(message))) {
@@ -31,15 +33,41 @@ void run_line(harness *h, const test_case *base, const char *line) {
     harness_run(h, &c);
 }
 
-static const covering_factor everything[] = {
+/* Programs are what time goes into: a driver takes up to seconds for each. So what is compiled in, types and head dims,
+ * is one factor by default. Its nine values are an orthogonal array: each two types of each two tensors come together.
+ */
+static const covering_factor programs_of_lanes = { {
+    "qt=f32,kt=f32,vt=f32,ot=f32,d=64,dv=64",
+    "qt=f32,kt=f16,vt=f16,ot=bf16,d=7,dv=64",
+    "qt=f32,kt=bf16,vt=bf16,ot=f16,d=128,dv=16",
+    "qt=f16,kt=f32,vt=f16,ot=f16,d=64,dv=111",
+    "qt=f16,kt=f16,vt=bf16,ot=f32,d=80,dv=16",
+    "qt=f16,kt=bf16,vt=f32,ot=bf16,d=40,dv=40",
+    "qt=bf16,kt=f32,vt=bf16,ot=bf16,d=64,dv=64",
+    "qt=bf16,kt=f16,vt=f32,ot=f16,d=128,dv=128",
+    "qt=bf16,kt=bf16,vt=f16,ot=f32,d=33,dv=17",
+} };
+/* Kernels with barriers take PoCL ten times as long. */
+static const covering_factor programs_of_scalar = { {
+    "qt=f32,kt=f32,vt=f32,ot=f32,d=64,dv=64",
+    "qt=f16,kt=bf16,vt=f32,ot=f16,d=24,dv=40",
+    "qt=bf16,kt=f16,vt=f16,ot=bf16,d=41,dv=32",
+} };
+
+static const covering_factor compiled[] = {
     { { "qt=f32", "qt=f16", "qt=bf16" } },
     { { "kt=f32", "kt=f16", "kt=bf16" } },
     { { "vt=f32", "vt=f16", "vt=bf16" } },
     { { "ot=f32", "ot=f16", "ot=bf16" } },
-    { { "batch=1", "batch=2", "batch=3" } },
-    { { "hq=1,hk=1", "hq=3,hk=3", "hq=6,hk=2", "hq=7,hk=1", "hq=16,hk=1" } },
     { { "d=7", "d=64", "d=80", "d=128", "d=192" } },
     { { "dv=16", "dv=64", "dv=111", "dv=128" } },
+    { { "minq=0", "minq=1" } },
+    { { "frag=frag_lanes", "frag=frag_scalar" } },
+};
+
+static const covering_factor arguments[] = {
+    { { "batch=1", "batch=2", "batch=3" } },
+    { { "hq=1,hk=1", "hq=3,hk=3", "hq=6,hk=2", "hq=7,hk=1", "hq=16,hk=1" } },
     { { "q=1,kv=1", "q=1,kv=203", "q=5,kv=97", "q=37,kv=37", "q=70,kv=131", "q=131,kv=70", "q=2,kv=513" } },
     { { "qmode=uniform,kvmode=uniform,layout=bshd", "qmode=uniform,kvmode=uniform,layout=bhsd",
         "qmode=uniform,kvmode=uniform,layout=qkv", "qmode=uniform,kvmode=per_sequence,layout=bshd",
@@ -48,7 +76,6 @@ static const covering_factor everything[] = {
         "qmode=ragged,kvmode=per_sequence,layout=bshd", "qmode=uniform,kvmode=ragged,layout=mla" } },
     { { "mix=0", "mix=1" } },
     { { "slack=0", "slack=5" } },
-    { { "minq=0", "minq=1" } },
     { { "gap=0", "gap=3" } },
     { { "shift=0", "shift=1", "shift=16" } },
     { { "causal=0", "causal=1" } },
@@ -65,7 +92,6 @@ static const covering_factor everything[] = {
     { { "sinks=0", "sinks=1" } },
     { { "lse=0", "lse=1" } },
     { { "values=normal", "values=huge", "values=poison", "values=nan", "values=inf" } },
-    { { "frag=frag_lanes", "frag=frag_scalar" } },
     { { "split=0", "split=192" } },
     { { "sched=0", "sched=1" } },
     { { "ooo=0", "ooo=1" } },
@@ -87,7 +113,8 @@ static const covering_factor modifiers[] = {
 
 /* Runs every `step`th case of the array, up to `most`. */
 static void run_covering(harness *h, const covering_factor *factors, int count, int strength, const test_case *base,
-                         int most) {
+                         int most)
+{
     covering_array array;
     if (!covering_build(factors, count, strength, base, 20, &array)) {
         outcome out = { PASSED, "", 0, 0.0 };
@@ -104,22 +131,40 @@ static void run_covering(harness *h, const covering_factor *factors, int count, 
     free(array.cases);
 }
 
-void suite_pairwise(harness *h) {
-    const test_case base = case_default();
-    run_covering(h, everything, LENGTH(everything), 2, &base, 0);
+#define MAX_FACTORS (LENGTH(compiled) + LENGTH(arguments))
+
+/* The array of arguments and of what is compiled; `most` cases of it, 0: all. */
+static void run_pairs(harness *h, const covering_factor *programs, int count, const char *base_line, int most)
+{
+    covering_factor factors[MAX_FACTORS];
+    const test_case base = case_from(base_line);
+    memcpy(factors, programs, (size_t)count * sizeof(*factors));
+    memcpy(factors + count, arguments, sizeof(arguments));
+    run_covering(h, factors, count + LENGTH(arguments), 2, &base, most);
 }
 
-void suite_sanitize(harness *h) {
-    const test_case base = case_default();
-    run_covering(h, everything, LENGTH(everything), 2, &base, 30);
+void suite_pairwise(harness *h)
+{
+    if (h->full)
+        run_pairs(h, compiled, LENGTH(compiled), "", 0);
+    run_pairs(h, &programs_of_lanes, 1, "frag=frag_lanes,minq=1", 0);
+    run_pairs(h, &programs_of_scalar, 1, "frag=frag_scalar,minq=1", 0);
 }
 
-void suite_masks3(harness *h) {
+void suite_sanitize(harness *h)
+{
+    run_pairs(h, &programs_of_lanes, 1, "frag=frag_lanes,minq=1", 20);
+    run_pairs(h, &programs_of_scalar, 1, "frag=frag_scalar,minq=1", 10);
+}
+
+void suite_masks3(harness *h)
+{
     const test_case base = case_from("batch=2,hq=2,hk=1,d=8,dv=8,mform=bhqk");
     run_covering(h, modifiers, LENGTH(modifiers), 3, &base, 0);
 }
 
-static void run_lines(harness *h, const char *base_line, const char *const *lines, int count) {
+static void run_lines(harness *h, const char *base_line, const char *const *lines, int count)
+{
     const test_case base = case_from(base_line);
     for (int n = 0; n < count; n++)
         run_line(h, &base, lines[n]);
@@ -140,7 +185,8 @@ static const char *const tiny_lines[] = {
     "batch=2,q=3,kv=0",
 };
 
-void suite_tiny(harness *h) {
+void suite_tiny(harness *h)
+{
     run_lines(h, "hq=2,hk=1,frag=frag_lanes", tiny_lines, LENGTH(tiny_lines));
     run_lines(h, "hq=2,hk=1,frag=frag_scalar", tiny_lines, LENGTH(tiny_lines));
 }
@@ -162,6 +208,7 @@ static const char *const small_lines[] = {
     "lens=1:37+5:18+0:9+12:29,causal=1,values=poison",
 };
 
-void suite_small(harness *h) {
+void suite_small(harness *h)
+{
     run_lines(h, "hq=4,hk=2,frag=frag_scalar", small_lines, LENGTH(small_lines));
 }

@@ -11,7 +11,8 @@
 #define LENGTH(array) ((int)(sizeof(array) / sizeof((array)[0])))
 
 /* Counts one expectation. `names` has to be in the message. */
-static void expect(harness *h, const char *what, clattn_status got, clattn_status want, const char *names) {
+static void expect(harness *h, const char *what, clattn_status got, clattn_status want, const char *names)
+{
     outcome out = { PASSED, "", 0, 0.0 };
     if (got != want)
         outcome_fail(&out, "returned %s, which is not %s; the last message is '%s'", clattn_status_name(got),
@@ -23,11 +24,13 @@ static void expect(harness *h, const char *what, clattn_status got, clattn_statu
     harness_count(h, what, NULL, &out);
 }
 
-static void expect_invalid(harness *h, const char *what, clattn_status got, const char *names) {
+static void expect_invalid(harness *h, const char *what, clattn_status got, const char *names)
+{
     expect(h, what, got, CLATTN_INVALID_ARGUMENT, names);
 }
 
-static void expect_true(harness *h, const char *what, bool holds) {
+static void expect_true(harness *h, const char *what, bool holds)
+{
     outcome out = { PASSED, "", 0, 0.0 };
     if (!holds)
         outcome_fail(&out, "does not hold");
@@ -35,7 +38,8 @@ static void expect_true(harness *h, const char *what, bool holds) {
 }
 
 /* A small description that is right: BSHD [2, 8, 4, 16] against [2, 24, 2, 16]. */
-static clattn_attention_desc right_desc(void) {
+static clattn_attention_desc right_desc(void)
+{
     return CLATTN_ATTENTION_DESC(.q_heads = 4, .kv_heads = 2, .head_dim = 16, .max_batch = 2, .max_q_len = 8,
                                  .max_kv_len = 24, .q = { 512, 64, 16 }, .k = { 768, 32, 16 }, .v = { 768, 32, 16 },
                                  .o = { 512, 64, 16 }, .has_lse = 1, .lse = { 32, 4, 1 });
@@ -47,7 +51,8 @@ typedef struct desc_error {
 } desc_error;
 
 #define SPOIL(function, ...)                                                                                           \
-    static void function(clattn_attention_desc *d) {                                                                   \
+    static void function(clattn_attention_desc *d)                                                                     \
+    {                                                                                                                  \
         __VA_ARGS__;                                                                                                   \
     }
 SPOIL(bad_struct_size, d->struct_size = 8)
@@ -156,7 +161,8 @@ static const desc_error desc_errors[] = {
     { "mask_kv_stride", negative_mask_kv },
 };
 
-static void check_descriptions(harness *h) {
+static void check_descriptions(harness *h)
+{
     for (int n = 0; n < LENGTH(desc_errors); n++) {
         char what[96], reasons[256];
         clattn_attention_desc desc = right_desc();
@@ -171,7 +177,8 @@ static void check_descriptions(harness *h) {
     }
 }
 
-static void check_plan_params(harness *h) {
+static void check_plan_params(harness *h)
+{
     clattn_attention_desc desc = right_desc();
     clattn_plan *plan = NULL;
     clattn_plan_params params = CLATTN_PLAN_PARAMS(.fragment = "frag_unknown");
@@ -198,7 +205,8 @@ static void check_plan_params(harness *h) {
     clattn_plan_destroy(NULL);
 }
 
-static void check_devices(harness *h) {
+static void check_devices(harness *h)
+{
     clattn_device *device = NULL;
     clattn_device_info info;
     clattn_device_params params = CLATTN_DEVICE_PARAMS(.kernel_dir = "/no/such/folder");
@@ -219,7 +227,8 @@ static void check_devices(harness *h) {
 }
 
 /* CLATTN_KERNEL_DIR at a folder without kernels: plans cannot be made. */
-static void check_empty_kernel_dir(harness *h) {
+static void check_empty_kernel_dir(harness *h)
+{
     char folder[] = "/tmp/clattn_kernels_XXXXXX";
     clattn_attention_desc desc = right_desc();
     clattn_device *device = NULL;
@@ -232,7 +241,8 @@ static void check_empty_kernel_dir(harness *h) {
     remove(folder);
 }
 
-static void check_schedules(harness *h) {
+static void check_schedules(harness *h)
+{
     static const int32_t three[] = { 3, 3 }, bad_q[] = { 3, 9 }, bad_kv[] = { 25, 3 }, negative[] = { 3, -1 };
     clattn_attention_desc desc = right_desc(), ragged = right_desc();
     clattn_plan *plan = NULL, *packed = NULL;
@@ -282,7 +292,8 @@ static void check_schedules(harness *h) {
     expect_true(h, "destroy sets NULL", plan == NULL && packed == NULL);
 }
 
-static void check_promise(harness *h) {
+static void check_promise(harness *h)
+{
     clattn_attention_desc desc = right_desc();
     clattn_plan *plan = NULL;
     clattn_schedule s;
@@ -306,7 +317,9 @@ typedef struct args_field {
 } args_field;
 
 #define ARGS_FIELD(name, alignment)                                                                                    \
-    { #name, offsetof(clattn_attention_args, name), alignment }
+    {                                                                                                                  \
+#name, offsetof(clattn_attention_args, name), alignment                                                        \
+    }
 static const args_field args_fields[] = {
     ARGS_FIELD(q, 4),
     ARGS_FIELD(k, 4),
@@ -324,11 +337,13 @@ static const args_field args_fields[] = {
     ARGS_FIELD(sinks, 4),
 };
 
-static clattn_status run_once(harness *h, const clattn_plan *plan, const clattn_attention_args *args) {
+static clattn_status run_once(harness *h, const clattn_plan *plan, const clattn_attention_args *args)
+{
     return clattn_attention_run(plan, NULL, args, h->in_order, 0, NULL, NULL);
 }
 
-static void check_buffer(harness *h, const problem *p, const clattn_plan *plan, const args_field *field) {
+static void check_buffer(harness *h, const problem *p, const clattn_plan *plan, const args_field *field)
+{
     char what[96];
     clattn_attention_args args = problem_args(p);
     clattn_buffer *buffer = (clattn_buffer *)(void *)((char *)&args + field->offset);
@@ -361,7 +376,8 @@ static void check_buffer(harness *h, const problem *p, const clattn_plan *plan, 
     expect_invalid(h, what, run_once(h, plan, &args), field->name);
 }
 
-static void check_run_arguments(harness *h, const problem *p, const clattn_plan *plan) {
+static void check_run_arguments(harness *h, const problem *p, const clattn_plan *plan)
+{
     clattn_attention_args args = problem_args(p);
     cl_int code;
     expect_invalid(h, "run without plan", clattn_attention_run(NULL, NULL, &args, h->in_order, 0, NULL, NULL), "plan");
@@ -387,7 +403,8 @@ static void check_run_arguments(harness *h, const problem *p, const clattn_plan 
     clReleaseContext(context);
 }
 
-static void check_workspace(harness *h) {
+static void check_workspace(harness *h)
+{
     outcome out = { PASSED, "", 0, 0.0 };
     clattn_plan *plan = NULL;
     problem p;
@@ -401,7 +418,8 @@ static void check_workspace(harness *h) {
     problem_free(&p);
 }
 
-static void check_runs(harness *h) {
+static void check_runs(harness *h)
+{
     outcome out = { PASSED, "", 0, 0.0 };
     clattn_plan *plan = NULL;
     problem p;
@@ -420,7 +438,8 @@ static void check_runs(harness *h) {
     problem_free(&p);
 }
 
-static void check_names(harness *h) {
+static void check_names(harness *h)
+{
     expect_true(h, "names of statuses",
                 strcmp(clattn_status_name(CLATTN_IO_ERROR), "CLATTN_IO_ERROR") == 0 &&
                     strcmp(clattn_status_name((clattn_status)7), "unknown status") == 0);
@@ -429,7 +448,8 @@ static void check_names(harness *h) {
     expect_true(h, "sizes of dtypes", clattn_dtype_size(CLATTN_F32) == 4 && clattn_dtype_size((clattn_dtype)-1) == 0);
 }
 
-void suite_errors(harness *h) {
+void suite_errors(harness *h)
+{
     check_names(h);
     check_devices(h);
     check_empty_kernel_dir(h);

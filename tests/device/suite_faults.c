@@ -19,7 +19,8 @@ typedef struct layer {
 } layer;
 
 /* The layer if the loader has it: nothing is loaded here. */
-static bool find_layer(layer *out) {
+static bool find_layer(layer *out)
+{
     void *library = dlopen(FAULT_LAYER_PATH, RTLD_NOW | RTLD_NOLOAD);
     if (!library)
         return false;
@@ -29,7 +30,8 @@ static bool find_layer(layer *out) {
     return out->count && out->arm;
 }
 
-static void expect_failure(harness *h, problem *p, const clattn_plan *plan, const layer *l, int after, outcome *out) {
+static void expect_failure(harness *h, problem *p, const clattn_plan *plan, const layer *l, int after, outcome *out)
+{
     clattn_schedule schedule;
     clattn_attention_args args = problem_args(p);
     cl_event untouched = (cl_event)(void *)out, event = untouched;
@@ -50,7 +52,8 @@ static void expect_failure(harness *h, problem *p, const clattn_plan *plan, cons
 }
 
 /* A run that works shows how many enqueues it takes; then each of them fails once; then a run has to work again. */
-static void check_failing(harness *h, const char *line, int enqueues, const char *name) {
+static void check_failing(harness *h, const char *line, int enqueues, const char *name)
+{
     outcome out = { PASSED, "", 0, 0.0 };
     clattn_plan *plan = NULL;
     problem p;
@@ -74,19 +77,22 @@ static void check_failing(harness *h, const char *line, int enqueues, const char
     harness_count(h, name, NULL, &out);
 }
 
-static void run_child(harness *h) {
+static void run_child(harness *h)
+{
     check_failing(h, "hq=2,hk=1,d=32,dv=32,q=37,kv=70,minq=1", 1, "the only enqueue fails");
     check_failing(h, "hq=4,hk=1,d=32,dv=32,q=1,kv=700,split=192", 2, "each of decode and combine fails");
     check_failing(h, "lens=1:700+70:90,hq=4,hk=1,d=32,dv=32,split=192", 3, "each of prefill, decode and combine fails");
 }
 
-static bool in_child(void) {
+static bool in_child(void)
+{
     const char *layers = getenv("OPENCL_LAYERS");
     return layers && strstr(layers, FAULT_LAYER_PATH);
 }
 
 /* Its last line has its counts. */
-static void take_counts(harness *h, FILE *output, outcome *out) {
+static void take_counts(harness *h, FILE *output, outcome *out)
+{
     char line[2048];
     int passed = 0, failed = 0, skipped = 0;
     while (fgets(line, sizeof(line), output))
@@ -99,7 +105,8 @@ static void take_counts(harness *h, FILE *output, outcome *out) {
         outcome_fail(out, "the child ran no case");
 }
 
-void suite_faults(harness *h) {
+void suite_faults(harness *h)
+{
     outcome out = { PASSED, "", 0, 0.0 };
     char path[] = "/tmp/clattn_faults_XXXXXX", program[1024] = "";
     char *arguments[] = { program, "--suite", "faults", h->platform ? "--platform" : NULL, (char *)(size_t)h->platform,

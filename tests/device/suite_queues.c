@@ -22,7 +22,8 @@ typedef struct fixture {
     clattn_schedule schedule;
 } fixture;
 
-static bool fixture_make(harness *h, fixture *f, const char *line, outcome *out) {
+static bool fixture_make(harness *h, fixture *f, const char *line, outcome *out)
+{
     const test_case c = case_from(line);
     f->plan = NULL;
     if (!problem_make(&f->p, &c)) {
@@ -33,12 +34,14 @@ static bool fixture_make(harness *h, fixture *f, const char *line, outcome *out)
            outcome_ok(out, clattn_schedule_make(f->plan, &f->p.lengths, &f->schedule), "clattn_schedule_make");
 }
 
-static void fixture_free(fixture *f) {
+static void fixture_free(fixture *f)
+{
     clattn_plan_destroy(&f->plan);
     problem_free(&f->p);
 }
 
-static bool enqueue(const fixture *f, cl_command_queue queue, cl_event *wait, cl_event *event, outcome *out) {
+static bool enqueue(const fixture *f, cl_command_queue queue, cl_event *wait, cl_event *event, outcome *out)
+{
     clattn_attention_args args = problem_args(&f->p);
     *event = NULL;
     if (!outcome_ok(out, clattn_attention_run(f->plan, &f->schedule, &args, queue, wait ? 1 : 0, wait, event), "run"))
@@ -49,13 +52,15 @@ static bool enqueue(const fixture *f, cl_command_queue queue, cl_event *wait, cl
     return *event != NULL;
 }
 
-static cl_int state_of(cl_event event) {
+static cl_int state_of(cl_event event)
+{
     cl_int state = CL_QUEUED;
     (void)clGetEventInfo(event, CL_EVENT_COMMAND_EXECUTION_STATUS, sizeof(state), &state, NULL);
     return state;
 }
 
-static bool finish(harness *h, fixture *f, cl_event event, outcome *out) {
+static bool finish(harness *h, fixture *f, cl_event event, outcome *out)
+{
     cl_int code = clWaitForEvents(1, &event);
     clReleaseEvent(event);
     if (code != CL_SUCCESS)
@@ -64,7 +69,8 @@ static bool finish(harness *h, fixture *f, cl_event event, outcome *out) {
 }
 
 /* A run behind an event of ours must not end before it; `destroy`: its plan goes while it waits. */
-static void check_gate(harness *h, const char *line, cl_command_queue queue, bool destroy, const char *name) {
+static void check_gate(harness *h, const char *line, cl_command_queue queue, bool destroy, const char *name)
+{
     outcome out = { PASSED, "", 0, 0.0 };
     fixture f;
     cl_int code = CL_SUCCESS;
@@ -91,7 +97,8 @@ static void check_gate(harness *h, const char *line, cl_command_queue queue, boo
     harness_count(h, name, NULL, &out);
 }
 
-static void check_gates(harness *h) {
+static void check_gates(harness *h)
+{
     static const char *const empty[] = {
         "batch=0,q=3,kv=5",         "batch=2,q=0,kv=5", "batch=2,q=0,kv=0",
         "lens=0:0+0:7+0:0,slack=3", "batch=2,q=3,kv=0", "lens=2:0+1:0,slack=3",
@@ -116,7 +123,8 @@ static void check_gates(harness *h) {
 }
 
 /* Several runs at once, each behind the one before by its event alone. */
-static void check_chain(harness *h, const char *line, const char *name) {
+static void check_chain(harness *h, const char *line, const char *name)
+{
     outcome out = { PASSED, "", 0, 0.0 };
     fixture f[IN_FLIGHT];
     cl_event events[IN_FLIGHT];
@@ -148,7 +156,8 @@ typedef struct worker {
     outcome out;
 } worker;
 
-static void *work(void *user) {
+static void *work(void *user)
+{
     worker *w = user;
     for (int n = 0; n < THREAD_RUNS && w->out.verdict == PASSED; n++) {
         cl_event event;
@@ -158,7 +167,8 @@ static void *work(void *user) {
     return NULL;
 }
 
-static bool worker_make(worker *w, harness *h, const fixture *shared, int seed, bool one_queue) {
+static bool worker_make(worker *w, harness *h, const fixture *shared, int seed, bool one_queue)
+{
     test_case c = shared->p.c;
     cl_int code;
     *w = (worker){ .h = h, .shared = shared, .out = { PASSED, "", 0, 0.0 } };
@@ -174,7 +184,8 @@ static bool worker_make(worker *w, harness *h, const fixture *shared, int seed, 
     return ok && w->queue;
 }
 
-static void check_threads(harness *h, const char *line, bool one_queue, const char *name) {
+static void check_threads(harness *h, const char *line, bool one_queue, const char *name)
+{
     outcome out = { PASSED, "", 0, 0.0 };
     fixture shared;
     worker workers[THREADS];
@@ -202,7 +213,8 @@ static void check_threads(harness *h, const char *line, bool one_queue, const ch
     harness_count(h, name, NULL, &out);
 }
 
-void suite_queues(harness *h) {
+void suite_queues(harness *h)
+{
     check_gates(h);
     check_chain(h, prefill_line, "prefills in a chain of events, out-of-order");
     check_chain(h, decode_line, "decodes in a chain of events, out-of-order");
