@@ -105,25 +105,19 @@ int job_load(const session *on, const job *source, const clattn_plan_params *par
     return status;
 }
 
-static double wall_clock(void) {
+double job_clock(void) {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
 }
 
-/* From the start of the one kernel that runs, else from the end of `marker`, to the end of `last`, by the device's
- * clock; `wall` when that tells nothing credible. */
-static double device_seconds(const loaded_job *loaded, cl_event marker, cl_event last, double wall) {
-    cl_ulong start = 0, end = 0;
-    bool single = (loaded->kernels & (loaded->kernels - 1)) == 0;
-    cl_int code = single ? clGetEventProfilingInfo(last, CL_PROFILING_COMMAND_START, sizeof start, &start, NULL)
-                         : clGetEventProfilingInfo(marker, CL_PROFILING_COMMAND_END, sizeof start, &start, NULL);
-    if (code == CL_SUCCESS)
-        code = clGetEventProfilingInfo(last, CL_PROFILING_COMMAND_END, sizeof end, &end, NULL);
-    if (code != CL_SUCCESS || end <= start)
+double job_device_seconds(cl_event start, cl_profiling_info of_start, cl_event end, double wall) {
+    cl_ulong from = 0, to = 0;
+    if (clGetEventProfilingInfo(start, of_start, sizeof from, &from, NULL) != CL_SUCCESS ||
+        clGetEventProfilingInfo(end, CL_PROFILING_COMMAND_END, sizeof to, &to, NULL) != CL_SUCCESS || to <= from)
         return wall;
-    double seconds = (double)(end - start) * 1e-9;
-    return seconds < wall ? seconds : wall;
+    double seconds = (double)(to - from) * 1e-9;
+    return seconds < wall && seconds > 0.01 * wall ? seconds : wall;
 }
 
 /* A marker before the work stamps its start where the call is several kernels, of which only the last one's event is
@@ -131,8 +125,9 @@ static double device_seconds(const loaded_job *loaded, cl_event marker, cl_event
 int job_run(const loaded_job *loaded, double *seconds) {
     cl_command_queue queue = loaded->on->queue;
     cl_event marker = NULL, done = NULL;
+    const bool single = (loaded->kernels & (loaded->kernels - 1)) == 0;
     clFinish(queue);
-    double start = wall_clock();
+    double start = job_clock();
     cl_int code = clEnqueueMarkerWithWaitList(queue, 0, NULL, &marker);
     if (code != CL_SUCCESS)
         return fail("clEnqueueMarkerWithWaitList failed with OpenCL error %d", code);
@@ -143,7 +138,8 @@ int job_run(const loaded_job *loaded, double *seconds) {
     if (status == EXIT_DONE && code != CL_SUCCESS)
         status = fail("attention failed on the device: clFinish failed with OpenCL error %d", code);
     if (status == EXIT_DONE && seconds)
-        *seconds = device_seconds(loaded, marker, done, wall_clock() - start);
+        *seconds = single ? job_device_seconds(done, CL_PROFILING_COMMAND_START, done, job_clock() - start)
+                          : job_device_seconds(marker, CL_PROFILING_COMMAND_END, done, job_clock() - start);
     clReleaseEvent(marker);
     if (done)
         clReleaseEvent(done);

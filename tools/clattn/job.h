@@ -61,6 +61,13 @@ int job_load_step(loaded_job *loaded, const job *source);
 /* Runs once and waits. *seconds, unless NULL: device time from the start to the last kernel's end. Exit status. */
 int job_run(const loaded_job *loaded, double *seconds);
 
+/* Seconds of a clock that never goes back. */
+double job_clock(void);
+
+/* From `of_start` of one event to the end of another by the device's clock; `wall` when that tells nothing credible:
+ * some drivers stamp a command when it is enqueued. */
+double job_device_seconds(cl_event start, cl_profiling_info of_start, cl_event end, double wall);
+
 /* Reads O and LSE into target->o and target->lse. Exit status. */
 int job_fetch(const loaded_job *loaded, const job *target);
 
