@@ -76,6 +76,12 @@ static bool is_candidate(const clattn_plan *plan, const clattn_tile *tile, clatt
     return strcmp(name, wanted) == 0;
 }
 
+/* See CLATTN_ROLLED in cl/arith.clh. */
+static bool is_rolled(const clattn_plan *plan)
+{
+    return plan->fragment == CLATTN_FRAGMENT_SCALAR && (clattn_device_type(plan->device) & CL_DEVICE_TYPE_CPU) != 0;
+}
+
 static char *step_options(const clattn_plan *plan, const clattn_step *step)
 {
     const clattn_attention_desc *d = &plan->problem.desc;
@@ -85,10 +91,11 @@ static char *step_options(const clattn_plan *plan, const clattn_step *step)
         clattn_tile_options(step->tile, tile);
         snprintf(options, sizeof(options),
                  "%s -DCLATTN_HEAD_DIM=%" PRId32 " -DCLATTN_V_HEAD_DIM=%" PRId32 " -DCLATTN_MASK_CLASS=%d"
-                 " -DCLATTN_Q_DTYPE=%d -DCLATTN_K_DTYPE=%d -DCLATTN_V_DTYPE=%d -DCLATTN_O_DTYPE=%d%s",
+                 " -DCLATTN_Q_DTYPE=%d -DCLATTN_K_DTYPE=%d -DCLATTN_V_DTYPE=%d -DCLATTN_O_DTYPE=%d%s%s",
                  tile, dims.head_dim, dims.v_head_dim, (int)plan->problem.mask_class, (int)d->q_dtype, (int)d->k_dtype,
                  (int)d->v_dtype, (int)d->o_dtype,
-                 CLATTN_HAS_QUIRK(plan->device, FAST_EXP2) ? " -DCLATTN_EXP2_NATIVE" : "");
+                 CLATTN_HAS_QUIRK(plan->device, FAST_EXP2) ? " -DCLATTN_EXP2_NATIVE" : "",
+                 is_rolled(plan) ? " -DCLATTN_ROLLED" : "");
     } else {
         snprintf(options, sizeof(options), "-DCOMBINE_LOCAL_SIZE=%zu -DCLATTN_O_DTYPE=%d", step->local_size,
                  (int)d->o_dtype);
