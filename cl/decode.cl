@@ -13,7 +13,7 @@
 static inline void decode_store_partial(const attend_state *state, const attention_args *a, const sequence *s, int kv_head,
                                         int split, __global float *workspace)
 {
-    for (int slot = 0; slot < FRAG_ROWS; slot++) {
+    UNROLL for (int slot = 0; slot < FRAG_ROWS; slot++) {
         float max[FRAG_WIDTH], sum[FRAG_WIDTH];
         ARRAY_OF(state->max[slot], max);
         ARRAY_OF(state->sum[slot], sum);

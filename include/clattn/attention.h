@@ -166,7 +166,7 @@ CLATTN_API size_t clattn_plan_workspace_size(const clattn_plan *plan);
 typedef struct clattn_kernel_info {
     const char *kernel;   /* "prefill", "decode", "combine" */
     const char *fragment; /* "frag_scalar", "frag_lanes"; "none" for kernels without one */
-    const char *tile;     /* its parameters: "lanes16_rows2_keys64_kb8_db8" */
+    const char *tile;     /* its parameters: "lanes16_vectors2_keys64_kb8_db8" */
     const char *options;  /* build options */
     size_t work_group_size;
     uint64_t local_mem_size; /* bytes a work-group */

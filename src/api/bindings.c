@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "plan/reach.h"
 #include "util/status.h"
 
 /* One buffer of a run: which, whether it is needed, its element and how many elements it has to reach. */
@@ -16,45 +17,18 @@ typedef struct buffer_need {
     int64_t elements; /* -1: more than an int64_t counts */
 } buffer_need;
 
-/* One dimension of a tensor: its length and its stride. */
-typedef struct dimension {
-    int64_t length, stride;
-} dimension;
-
-/* Elements up to and with the last one, of a tensor whose rows hold `row` elements: 0 when it is empty, -1 when the count
- * overflows. */
-static int64_t reach(const dimension *dimensions, int count, int64_t row)
-{
-    int64_t last = row;
-    for (int i = 0; i < count; i++) {
-        int64_t step;
-        if (dimensions[i].length == 0)
-            return 0;
-        if (__builtin_mul_overflow(dimensions[i].length - 1, dimensions[i].stride, &step) ||
-            __builtin_add_overflow(last, step, &last))
-            return -1;
-    }
-    return last;
-}
-
-static int64_t tensor_reach(const clattn_strides *strides, int64_t batch, int64_t tokens, int64_t heads, int64_t row)
-{
-    const dimension dimensions[] = { { batch, strides->batch }, { tokens, strides->token }, { heads, strides->head } };
-    return reach(dimensions, 3, row);
-}
-
 /* With offsets or row strides from the device only what is known here can be checked. */
 static int64_t mask_reach(const clattn_attention_desc *d, const clattn_launches *launches)
 {
     if (launches->kv_len == 0)
         return 0;
-    const dimension dimensions[] = {
+    const clattn_dimension dimensions[] = {
         { launches->batch, d->has_mask_offsets ? 0 : d->mask_batch_stride },
         { d->q_heads, d->mask_head_stride },
         { launches->q_len, d->has_mask_row_strides ? 0 : d->mask_q_stride },
         { launches->kv_len, d->mask_kv_stride },
     };
-    return reach(dimensions, 4, 1);
+    return clattn_reach(dimensions, 4, 1);
 }
 
 static size_t mask_element_size(clattn_mask_kind kind)
@@ -129,15 +103,15 @@ clattn_status clattn_bindings_init(clattn_bindings *bindings, const clattn_launc
     const size_t workspace = clattn_launches_workspace(launches);
     const buffer_need needs[] = {
         { CLATTN_ARG_Q, "q", &args->q, true, clattn_dtype_size(d->q_dtype),
-          tensor_reach(&d->q, batch, q_tokens, d->q_heads, d->head_dim) },
+          clattn_tensor_reach(&d->q, batch, q_tokens, d->q_heads, d->head_dim) },
         { CLATTN_ARG_K, "k", &args->k, any_keys, clattn_dtype_size(d->k_dtype),
-          tensor_reach(&d->k, batch, kv_tokens, d->kv_heads, d->head_dim) },
+          clattn_tensor_reach(&d->k, batch, kv_tokens, d->kv_heads, d->head_dim) },
         { CLATTN_ARG_V, "v", &args->v, any_keys, clattn_dtype_size(d->v_dtype),
-          tensor_reach(&d->v, batch, kv_tokens, d->kv_heads, d->v_head_dim) },
+          clattn_tensor_reach(&d->v, batch, kv_tokens, d->kv_heads, d->v_head_dim) },
         { CLATTN_ARG_O, "o", &args->o, true, clattn_dtype_size(d->o_dtype),
-          tensor_reach(&d->o, batch, q_tokens, d->q_heads, d->v_head_dim) },
+          clattn_tensor_reach(&d->o, batch, q_tokens, d->q_heads, d->v_head_dim) },
         { CLATTN_ARG_LSE, "lse", &args->lse, d->has_lse != 0, sizeof(float),
-          tensor_reach(&d->lse, batch, q_tokens, d->q_heads, 1) },
+          clattn_tensor_reach(&d->lse, batch, q_tokens, d->q_heads, 1) },
         { CLATTN_ARG_CU_SEQLENS_Q, "cu_seqlens_q", &args->cu_seqlens_q, ragged_q, sizeof(int32_t), batch + 1 },
         { CLATTN_ARG_CU_SEQLENS_KV, "cu_seqlens_kv", &args->cu_seqlens_kv, ragged_kv, sizeof(int32_t), batch + 1 },
         { CLATTN_ARG_KV_LENS, "kv_lens", &args->kv_lens, d->has_kv_lens != 0, sizeof(int32_t), batch },

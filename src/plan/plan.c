@@ -65,15 +65,31 @@ static clattn_status choose_fragment(clattn_plan *plan, const char *wanted)
     return CLATTN_OK;
 }
 
-static bool is_candidate(const clattn_plan *plan, const clattn_tile *tile, clattn_algorithm algorithm, const char *wanted)
+static bool is_tile_named(const clattn_plan *plan, const clattn_tile *tile, clattn_algorithm algorithm, const char *wanted)
 {
-    if (tile->algorithm != algorithm || tile->fragment != plan->fragment)
-        return false;
-    if (!wanted)
-        return clattn_tile_is_default_on(tile, clattn_device_probed(plan->device));
     char name[CLATTN_TILE_NAME_SIZE];
     clattn_tile_name(tile, name);
-    return strcmp(name, wanted) == 0;
+    return tile->algorithm == algorithm && tile->fragment == plan->fragment && strcmp(name, wanted) == 0;
+}
+
+static clattn_status check_tile_name(const clattn_plan *plan, const char *argument, clattn_algorithm algorithm,
+                                     const char *wanted)
+{
+    for (size_t i = 0; wanted && clattn_tile_row(i); i++)
+        if (is_tile_named(plan, clattn_tile_row(i), algorithm, wanted))
+            return CLATTN_OK;
+    if (!wanted)
+        return CLATTN_OK;
+    return clattn_fail(CLATTN_INVALID_ARGUMENT, "%s is \"%s\"; it has to be a tile of %s in tiles.def", argument, wanted,
+                       clattn_fragment_row(plan->fragment)->name);
+}
+
+static bool is_candidate(const clattn_plan *plan, const clattn_tile *tile, clattn_algorithm algorithm, const char *wanted)
+{
+    if (wanted)
+        return is_tile_named(plan, tile, algorithm, wanted);
+    return tile->algorithm == algorithm && tile->fragment == plan->fragment &&
+           clattn_tile_is_default_on(tile, clattn_device_probed(plan->device));
 }
 
 /* See CLATTN_ROLLED in cl/arith.clh. */
@@ -143,12 +159,10 @@ static clattn_status compile_first_tile(clattn_plan *plan, clattn_step_kind kind
 {
     clattn_step *step = &plan->steps[kind];
     clattn_status failure = CLATTN_OK;
-    bool known = false;
     for (size_t i = 0; clattn_tile_row(i); i++) {
         const clattn_tile *tile = clattn_tile_row(i);
         if (!is_candidate(plan, tile, algorithm, wanted))
             continue;
-        known = true;
         if (!take_tile(plan, step, tile))
             continue;
         failure = step->present ? compile_step(plan, kind) : CLATTN_OK;
@@ -163,9 +177,6 @@ static clattn_status compile_first_tile(clattn_plan *plan, clattn_step_kind kind
                    step->kernel->max_work_group_size, step->local_size);
         release_step(step);
     }
-    if (wanted && !known)
-        return clattn_fail(CLATTN_INVALID_ARGUMENT, "%s_tile is \"%s\"; it has to be a tile of %s for this device",
-                           step_rows[kind].name, wanted, clattn_fragment_row(plan->fragment)->name);
     if (failure == CLATTN_BUILD_FAILED)
         return failure;
     return clattn_fail(CLATTN_UNSUPPORTED, "no %s tile of %s runs on this device:\n%s", step_rows[kind].name,
@@ -284,6 +295,8 @@ static clattn_status fill_plan(clattn_plan *plan, const clattn_attention_desc *d
 {
     CLATTN_TRY(clattn_problem_init(&plan->problem, desc));
     CLATTN_TRY(choose_fragment(plan, params->fragment));
+    CLATTN_TRY(check_tile_name(plan, "prefill_tile", CLATTN_ALGORITHM_PREFILL, params->prefill_tile));
+    CLATTN_TRY(check_tile_name(plan, "decode_tile", CLATTN_ALGORITHM_DECODE, params->decode_tile));
     CLATTN_TRY(compile_steps(plan, params));
     CLATTN_TRY(clattn_workspace_of_bounds(plan, &plan->workspace_size));
     return warm_up(plan);

@@ -5,6 +5,7 @@
 #include <limits.h>
 #include <math.h>
 
+#include "plan/reach.h"
 #include "util/status.h"
 
 #define MAX_HEAD_DIM 576
@@ -109,6 +110,43 @@ static clattn_status check_heads_and_logits(const clattn_attention_desc *d)
     return CLATTN_OK;
 }
 
+/* On the description with its defaults filled in. */
+static clattn_status check_layouts(const clattn_attention_desc *d)
+{
+    const bool ragged_q = d->q_length_mode == CLATTN_LENGTH_RAGGED, ragged_kv = d->kv_length_mode == CLATTN_LENGTH_RAGGED;
+    const int64_t q_batch = ragged_q ? 1 : d->max_batch, q_tokens = ragged_q ? d->max_q_tokens : d->max_q_len;
+    const int64_t kv_batch = ragged_kv ? 1 : d->max_batch, kv_tokens = ragged_kv ? d->max_kv_tokens : d->max_kv_len;
+    const struct {
+        const char *name;
+        const clattn_strides *strides;
+        int64_t batch, tokens, heads, row;
+        bool written;
+    } tensors[] = {
+        { "q", &d->q, q_batch, q_tokens, d->q_heads, d->head_dim, false },
+        { "k", &d->k, kv_batch, kv_tokens, d->kv_heads, d->head_dim, false },
+        { "v", &d->v, kv_batch, kv_tokens, d->kv_heads, d->v_head_dim, false },
+        { "o", &d->o, q_batch, q_tokens, d->q_heads, d->v_head_dim, true },
+        { "lse", &d->lse, d->has_lse ? q_batch : 0, q_tokens, d->q_heads, 1, true },
+    };
+    for (size_t i = 0; i < sizeof(tensors) / sizeof(tensors[0]); i++) {
+        const clattn_strides *s = tensors[i].strides;
+        const int64_t reach =
+            clattn_tensor_reach(s, tensors[i].batch, tensors[i].tokens, tensors[i].heads, tensors[i].row);
+        if (reach < 0 || reach > INT64_MAX / 8)
+            return clattn_fail(CLATTN_INVALID_ARGUMENT,
+                               "%s.batch, .token, .head are %" PRId64 ", %" PRId64 ", %" PRId64
+                               "; with the bounds they reach past 2^60 elements and have to be smaller",
+                               tensors[i].name, s->batch, s->token, s->head);
+        if (tensors[i].written && reach > 0 &&
+            clattn_tensor_overlaps(s, tensors[i].batch, tensors[i].tokens, tensors[i].heads, tensors[i].row))
+            return clattn_fail(CLATTN_INVALID_ARGUMENT,
+                               "%s.batch, .token, .head are %" PRId64 ", %" PRId64 ", %" PRId64
+                               "; its rows overlap, each stride has to be at least what the smaller ones span",
+                               tensors[i].name, s->batch, s->token, s->head);
+    }
+    return CLATTN_OK;
+}
+
 static void fill_defaults(clattn_attention_desc *d)
 {
     if (d->v_head_dim == 0)
@@ -150,6 +188,7 @@ clattn_status clattn_problem_init(clattn_problem *problem, const clattn_attentio
     CLATTN_TRY(check_heads_and_logits(desc));
     problem->desc = *desc;
     fill_defaults(&problem->desc);
+    CLATTN_TRY(check_layouts(&problem->desc));
     problem->group = desc->q_heads / desc->kv_heads;
     problem->mask_class = mask_class_of(&problem->desc);
     return CLATTN_OK;

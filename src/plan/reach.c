@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "plan/reach.h"
+
+int64_t clattn_reach(const clattn_dimension *dimensions, int count, int64_t row)
+{
+    int64_t last = row;
+    for (int i = 0; i < count; i++) {
+        int64_t step;
+        if (dimensions[i].length == 0)
+            return 0;
+        if (__builtin_mul_overflow(dimensions[i].length - 1, dimensions[i].stride, &step) ||
+            __builtin_add_overflow(last, step, &last))
+            return -1;
+    }
+    return last;
+}
+
+int64_t clattn_tensor_reach(const clattn_strides *strides, int64_t batch, int64_t tokens, int64_t heads, int64_t row)
+{
+    const clattn_dimension dimensions[] = { { batch, strides->batch }, { tokens, strides->token }, { heads, strides->head } };
+    return clattn_reach(dimensions, 3, row);
+}
+
+bool clattn_tensor_overlaps(const clattn_strides *strides, int64_t batch, int64_t tokens, int64_t heads, int64_t row)
+{
+    clattn_dimension sorted[] = { { batch, strides->batch }, { tokens, strides->token }, { heads, strides->head } };
+    for (int i = 0; i < 2; i++)
+        for (int j = 0; j < 2 - i; j++)
+            if (sorted[j].stride > sorted[j + 1].stride) {
+                const clattn_dimension larger = sorted[j];
+                sorted[j] = sorted[j + 1];
+                sorted[j + 1] = larger;
+            }
+    int64_t span = row;
+    for (int i = 0; i < 3; i++) {
+        if (sorted[i].length <= 1)
+            continue;
+        if (sorted[i].stride < span)
+            return true;
+        span += (sorted[i].length - 1) * sorted[i].stride;
+    }
+    return false;
+}
