@@ -11,21 +11,24 @@
 enum { BATCH = 1, TOKENS = 200, Q_HEADS = 4, KV_HEADS = 2, DIM = 64 };
 enum { Q_COUNT = BATCH * TOKENS * Q_HEADS * DIM, KV_COUNT = BATCH * TOKENS * KV_HEADS * DIM };
 
-static void check_cl(cl_int code, const char *what) {
+static void check_cl(cl_int code, const char *what)
+{
     if (code != CL_SUCCESS) {
         fprintf(stderr, "%s: OpenCL error %d\n", what, code);
         exit(1);
     }
 }
 
-static void check(clattn_status status) {
+static void check(clattn_status status)
+{
     if (status != CLATTN_OK) {
         fprintf(stderr, "%s: %s\n", clattn_status_name(status), clattn_last_error());
         exit(1);
     }
 }
 
-static cl_device_id first_device(unsigned wanted) {
+static cl_device_id first_device(unsigned wanted)
+{
     cl_platform_id platforms[16];
     cl_uint count = 0;
     check_cl(clGetPlatformIDs(16, platforms, &count), "clGetPlatformIDs");
@@ -39,14 +42,16 @@ static cl_device_id first_device(unsigned wanted) {
 }
 
 /* Numbers in [-1, 1) that are the same on every machine. */
-static void fill(float *x, size_t count, uint32_t seed) {
+static void fill(float *x, size_t count, uint32_t seed)
+{
     for (size_t i = 0; i < count; i++) {
         seed = seed * 1664525u + 1013904223u;
         x[i] = (float)(seed >> 8) / 8388608.0f - 1.0f;
     }
 }
 
-static cl_mem upload(cl_context context, size_t size, float *data) {
+static cl_mem upload(cl_context context, size_t size, float *data)
+{
     cl_int code;
     cl_mem_flags flags = data ? CL_MEM_READ_ONLY | CL_MEM_COPY_HOST_PTR : CL_MEM_READ_WRITE;
     cl_mem mem = clCreateBuffer(context, flags, size, data, &code);
@@ -55,7 +60,8 @@ static cl_mem upload(cl_context context, size_t size, float *data) {
 }
 
 /* The plan: what compiles. Q and O are [batch, tokens, Q_HEADS, DIM], K and V [batch, tokens, KV_HEADS, DIM]. */
-static clattn_plan *make_plan(clattn_device *device) {
+static clattn_plan *make_plan(clattn_device *device)
+{
     clattn_strides q = { .batch = TOKENS * Q_HEADS * DIM, .token = Q_HEADS * DIM, .head = DIM };
     clattn_strides kv = { .batch = TOKENS * KV_HEADS * DIM, .token = KV_HEADS * DIM, .head = DIM };
     clattn_attention_desc desc =
@@ -68,7 +74,8 @@ static clattn_plan *make_plan(clattn_device *device) {
 
 /* One step: uploads the inputs, runs attention, waits for it and reads the result to `o`. */
 static void attend(const clattn_plan *plan, cl_context context, cl_command_queue queue, float *q, float *k, float *v,
-                   float *o) {
+                   float *o)
+{
     size_t workspace_size = clattn_plan_workspace_size(plan);
     cl_mem q_mem = upload(context, Q_COUNT * sizeof(float), q);
     cl_mem k_mem = upload(context, KV_COUNT * sizeof(float), k);
@@ -97,7 +104,8 @@ static void attend(const clattn_plan *plan, cl_context context, cl_command_queue
 }
 
 /* The largest difference from attention in double, over one head of the last query, which attends every key. */
-static double error_of_last_query(const float *q, const float *k, const float *v, const float *o, int head) {
+static double error_of_last_query(const float *q, const float *k, const float *v, const float *o, int head)
+{
     int kv_head = head / (Q_HEADS / KV_HEADS);
     const float *row = q + ((TOKENS - 1) * Q_HEADS + head) * DIM;
     double sum = 0, y[DIM] = { 0 }, worst = 0;
@@ -115,7 +123,8 @@ static double error_of_last_query(const float *q, const float *k, const float *v
     return worst;
 }
 
-int main(int argc, char **argv) {
+int main(int argc, char **argv)
+{
     static float q[Q_COUNT], k[KV_COUNT], v[KV_COUNT], o[Q_COUNT];
     fill(q, Q_COUNT, 1);
     fill(k, KV_COUNT, 2);

@@ -20,10 +20,10 @@ extern "C" {
  * Semantics. Query i of a sequence stands at position p = i + offset; key j at position j.
  *   logit = scale * q.k;  then softcap * tanh(logit / softcap);  then - slope[q_head] * |p - j|;  then + additive mask
  * A key is attended when it passes all of: j < kv_len; causal (j <= p); window (p - left <= j <= p + right); the mask.
- * kv_head = q_head / (q_heads / kv_heads). A query that attends no key gets O = 0 and LSE = -inf (with sinks: the sink).
- * LSE is the natural logarithm of the softmax's denominator, sink included. Keys that a query does not attend do not
- * touch its row, even if they are NaN or Inf; those that it attends give what IEEE arithmetic gives. docs/semantics.md
- * says more.
+ * kv_head = q_head / (q_heads / kv_heads). A query that attends no key gets O = 0 and LSE = -inf (with sinks: the
+ * sink). LSE is the natural logarithm of the softmax's denominator, sink included. Keys that a query does not attend do
+ * not touch its row, even if they are NaN or Inf; those that it attends give what IEEE arithmetic gives.
+ * docs/semantics.md says more.
  *
  * The bits of a sequence's result depend on the device, the plan's static description and that sequence's own q_len and
  * kv_len: not on the batch, on neighbours, on bounds or on whether a schedule was given. */
@@ -49,10 +49,10 @@ typedef enum clattn_mask_kind {
 
 /* How many tokens a sequence has, and where they lie. */
 typedef enum clattn_length_mode {
-    CLATTN_LENGTH_UNIFORM = 0,   /* every sequence has as many: the schedule's, else the bound */
+    CLATTN_LENGTH_UNIFORM = 0,      /* every sequence has as many: the schedule's, else the bound */
     CLATTN_LENGTH_PER_SEQUENCE = 1, /* sequence b has kv_lens[b]; K and V only; its tokens start at batch stride * b */
-    CLATTN_LENGTH_RAGGED = 2     /* packed [tokens, heads, dim]: sequence b is tokens cu_seqlens[b] .. cu_seqlens[b + 1];
-                                    the batch stride has to be 0 */
+    CLATTN_LENGTH_RAGGED = 2 /* packed [tokens, heads, dim]: sequence b is tokens cu_seqlens[b] .. cu_seqlens[b + 1];
+                                the batch stride has to be 0 */
 } clattn_length_mode;
 
 /* Everything that is fixed for the life of a plan. Strides are in elements; see clattn_strides. */
@@ -66,13 +66,13 @@ typedef struct clattn_attention_desc {
     int32_t v_head_dim; /* of V and O, 1 to 576; 0: head_dim */
 
     /* Upper bounds over all steps; they size the workspace and the launches and change no result. */
-    int32_t max_batch;   /* >= 0 */
-    int32_t max_q_len;   /* of one sequence, >= 0 */
-    int32_t max_kv_len;  /* of one sequence, >= 0 */
-    int32_t min_q_len;   /* a promise, 0 to max_q_len: every sequence has no query or at least these. Lets a plan leave
-                            out the kernel for few queries; 0 promises nothing. Sequences that break it are an error of
-                            clattn_schedule_make; without a schedule their rows may be left unwritten */
-    int64_t max_q_tokens;  /* ragged Q: rows of the packed Q, O and LSE buffers; 0: max_batch * max_q_len */
+    int32_t max_batch;    /* >= 0 */
+    int32_t max_q_len;    /* of one sequence, >= 0 */
+    int32_t max_kv_len;   /* of one sequence, >= 0 */
+    int32_t min_q_len;    /* a promise, 0 to max_q_len: every sequence has no query or at least these. Lets a plan leave
+                             out the kernel for few queries; 0 promises nothing. Sequences that break it are an error of
+                             clattn_schedule_make; without a schedule their rows may be left unwritten */
+    int64_t max_q_tokens; /* ragged Q: rows of the packed Q, O and LSE buffers; 0: max_batch * max_q_len */
     int64_t max_kv_tokens; /* ragged K and V: rows of the packed buffers; 0: max_batch * max_kv_len */
 
     clattn_length_mode q_length_mode;  /* UNIFORM or RAGGED */
@@ -80,21 +80,21 @@ typedef struct clattn_attention_desc {
     int has_kv_lens;                   /* with ragged K and V: kv_lens too is given; sequence b uses the first
                                           min(kv_lens[b], cu_seqlens_kv[b + 1] - cu_seqlens_kv[b]) of its tokens */
 
-    clattn_strides q; /* Q [batch, q_len, q_heads, head_dim] */
-    clattn_strides k; /* K [batch, kv_len, kv_heads, head_dim] */
-    clattn_strides v; /* V [batch, kv_len, kv_heads, v_head_dim]; V may lie inside K's buffer (MLA) */
-    clattn_strides o; /* O [batch, q_len, q_heads, v_head_dim]; rows may not overlap */
-    int has_lse;      /* non-zero: LSE is written too */
+    clattn_strides q;   /* Q [batch, q_len, q_heads, head_dim] */
+    clattn_strides k;   /* K [batch, kv_len, kv_heads, head_dim] */
+    clattn_strides v;   /* V [batch, kv_len, kv_heads, v_head_dim]; V may lie inside K's buffer (MLA) */
+    clattn_strides o;   /* O [batch, q_len, q_heads, v_head_dim]; rows may not overlap */
+    int has_lse;        /* non-zero: LSE is written too */
     clattn_strides lse; /* LSE float [batch, q_len, q_heads]; rows may not overlap */
 
-    float scale;      /* of the logits; 0: 1 / sqrt(head_dim); finite */
-    float softcap;    /* 0: off; finite, >= 0 */
-    int causal;       /* non-zero: key j is attended when j <= p */
+    float scale;   /* of the logits; 0: 1 / sqrt(head_dim); finite */
+    float softcap; /* 0: off; finite, >= 0 */
+    int causal;    /* non-zero: key j is attended when j <= p */
     clattn_window_mode window_mode;
     int32_t window_left;  /* with WINDOW_LR: keys from p - window_left on; -1: unbounded */
     int32_t window_right; /* with WINDOW_LR: keys up to p + window_right; -1: unbounded */
     clattn_q_offset_mode q_offset_mode;
-    int32_t q_offset;     /* with Q_OFFSET_CONSTANT; may be negative */
+    int32_t q_offset; /* with Q_OFFSET_CONSTANT; may be negative */
 
     /* Mask [batch, q_heads, q_len, kv_len] by strides >= 0 in elements, 0 broadcasts. Ragged batches may give, for each
      * sequence, where its mask starts and how far its rows are apart (clattn_attention_args.mask_offsets,
@@ -109,7 +109,8 @@ typedef struct clattn_attention_desc {
 } clattn_attention_desc;
 
 #ifndef __cplusplus
-#define CLATTN_ATTENTION_DESC(...) ((clattn_attention_desc){ .struct_size = sizeof(clattn_attention_desc), __VA_ARGS__ })
+#define CLATTN_ATTENTION_DESC(...)                                                                                     \
+    ((clattn_attention_desc){ .struct_size = sizeof(clattn_attention_desc), __VA_ARGS__ })
 #endif
 
 /* Sets every field to its default. */
@@ -118,10 +119,10 @@ CLATTN_API void clattn_attention_desc_init(clattn_attention_desc *desc);
 /* What a plan may be asked for beyond the problem. NULL, or all zero: the library chooses. */
 typedef struct clattn_plan_params {
     size_t struct_size;
-    const char *fragment;    /* "frag_scalar" or "frag_lanes"; NULL: the best that the device runs */
+    const char *fragment;     /* "frag_scalar" or "frag_lanes"; NULL: the best that the device runs */
     const char *prefill_tile; /* a tile of the search space, as clattn_plan_info names it; NULL: the default */
     const char *decode_tile;  /* the same for the decode kernel */
-    int32_t split_size;      /* keys a split of the decode kernel: a multiple of its key tile; 0: the default */
+    int32_t split_size;       /* keys a split of the decode kernel: a multiple of its key tile; 0: the default */
 } clattn_plan_params;
 
 #ifndef __cplusplus
@@ -176,11 +177,11 @@ typedef struct clattn_kernel_info {
 typedef struct clattn_plan_info {
     int num_kernels;
     clattn_kernel_info kernels[CLATTN_PLAN_MAX_KERNELS];
-    int32_t split_size;          /* keys a split of the decode kernel; 0: the plan has none */
-    int32_t decode_max_rows;     /* sequences with q_len * q_heads / kv_heads up to this take the decode kernel */
-    size_t workspace_size;       /* bytes */
-    const char *tuning_level;    /* "default" */
-    const char *refused;         /* one line for each row that was better and could not be taken, with the reason */
+    int32_t split_size;       /* keys a split of the decode kernel; 0: the plan has none */
+    int32_t decode_max_rows;  /* sequences with q_len * q_heads / kv_heads up to this take the decode kernel */
+    size_t workspace_size;    /* bytes */
+    const char *tuning_level; /* "default" */
+    const char *refused;      /* one line for each row that was better and could not be taken, with the reason */
 } clattn_plan_info;
 
 /* CLATTN_INVALID_ARGUMENT when an argument is NULL. Thread-safe. */
@@ -206,7 +207,8 @@ typedef struct clattn_schedule {
  *   CLATTN_INVALID_ARGUMENT  a NULL pointer; a length negative or over its bound; an array that the plan's length
  *                            modes do not allow
  * Thread-safe. */
-CLATTN_API clattn_status clattn_schedule_make(const clattn_plan *plan, const clattn_lengths *lengths, clattn_schedule *out);
+CLATTN_API clattn_status clattn_schedule_make(const clattn_plan *plan, const clattn_lengths *lengths,
+                                              clattn_schedule *out);
 
 /* Which kernels a run with `schedule` (NULL: within the bounds) enqueues: bit i for clattn_plan_info.kernels[i]. */
 CLATTN_API uint32_t clattn_schedule_kernels(const clattn_plan *plan, const clattn_schedule *schedule);
@@ -214,25 +216,26 @@ CLATTN_API uint32_t clattn_schedule_kernels(const clattn_plan *plan, const clatt
 /* One layer's buffers. Those that the description does not ask for are ignored. Index arrays are read on the device. */
 typedef struct clattn_attention_args {
     size_t struct_size;
-    clattn_buffer q, k, v;      /* read */
-    clattn_buffer o;            /* written; may not overlap an input */
-    clattn_buffer lse;          /* written, float; with has_lse */
-    clattn_buffer cu_seqlens_q; /* int32 [batch + 1], from 0, not decreasing; with ragged Q */
-    clattn_buffer cu_seqlens_kv; /* int32 [batch + 1], from 0, not decreasing; with ragged K and V */
-    clattn_buffer kv_lens;      /* int32 [batch]; with PER_SEQUENCE, or has_kv_lens */
-    clattn_buffer q_offsets;    /* int32 [batch]; with Q_OFFSET_ARRAY */
-    clattn_buffer mask;         /* uint8, float or half; see clattn_attention_desc.mask_kind */
-    clattn_buffer mask_offsets; /* int64 [batch], elements; with has_mask_offsets */
+    clattn_buffer q, k, v;          /* read */
+    clattn_buffer o;                /* written; may not overlap an input */
+    clattn_buffer lse;              /* written, float; with has_lse */
+    clattn_buffer cu_seqlens_q;     /* int32 [batch + 1], from 0, not decreasing; with ragged Q */
+    clattn_buffer cu_seqlens_kv;    /* int32 [batch + 1], from 0, not decreasing; with ragged K and V */
+    clattn_buffer kv_lens;          /* int32 [batch]; with PER_SEQUENCE, or has_kv_lens */
+    clattn_buffer q_offsets;        /* int32 [batch]; with Q_OFFSET_ARRAY */
+    clattn_buffer mask;             /* uint8, float or half; see clattn_attention_desc.mask_kind */
+    clattn_buffer mask_offsets;     /* int64 [batch], elements; with has_mask_offsets */
     clattn_buffer mask_row_strides; /* int64 [batch], elements; with has_mask_row_strides */
-    clattn_buffer alibi_slopes; /* float [q_heads]; with has_alibi */
-    clattn_buffer sinks;        /* float [q_heads]: a logit each, neither scaled nor capped, that takes part in the
-                                   denominator and the LSE only; with has_sinks */
-    clattn_buffer workspace;    /* clattn_plan_workspace_size() bytes; its content has no meaning before or after. Runs
-                                   that may overlap in time need one each */
+    clattn_buffer alibi_slopes;     /* float [q_heads]; with has_alibi */
+    clattn_buffer sinks;            /* float [q_heads]: a logit each, neither scaled nor capped, that takes part in the
+                                       denominator and the LSE only; with has_sinks */
+    clattn_buffer workspace; /* clattn_plan_workspace_size() bytes; its content has no meaning before or after. Runs
+                                that may overlap in time need one each */
 } clattn_attention_args;
 
 #ifndef __cplusplus
-#define CLATTN_ATTENTION_ARGS(...) ((clattn_attention_args){ .struct_size = sizeof(clattn_attention_args), __VA_ARGS__ })
+#define CLATTN_ATTENTION_ARGS(...)                                                                                     \
+    ((clattn_attention_args){ .struct_size = sizeof(clattn_attention_args), __VA_ARGS__ })
 #endif
 
 /* Sets every field to its default. */

@@ -8,8 +8,8 @@
  * - Structs whose first member is `struct_size` are descriptors. Start from their macro (CLATTN_ATTENTION_DESC(...), a
  *   compound literal that takes designated initialisers) or from their _init function; zero is the default of every
  *   field. A descriptor lives for the call: the library copies what it keeps.
- * - _create makes an object that _destroy releases; _destroy takes the pointer's address and sets it to NULL; destroying
- *   NULL does nothing.
+ * - _create makes an object that _destroy releases; _destroy takes the pointer's address and sets it to NULL;
+ * destroying NULL does nothing.
  * - No call blocks on the device unless its comment says so.
  * - No process-wide state: two clattn_device objects share nothing. */
 

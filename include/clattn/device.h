@@ -20,8 +20,8 @@ typedef struct clattn_device clattn_device;
 typedef enum clattn_log_level {
     CLATTN_LOG_DEFAULT = 0, /* CLATTN_LOG's level, else CLATTN_LOG_WARN */
     CLATTN_LOG_ERROR = 1,
-    CLATTN_LOG_WARN = 2,  /* something was done another way than asked: a fallback, an unusable cache entry */
-    CLATTN_LOG_INFO = 3,  /* programs built, and where from */
+    CLATTN_LOG_WARN = 2, /* something was done another way than asked: a fallback, an unusable cache entry */
+    CLATTN_LOG_INFO = 3, /* programs built, and where from */
     CLATTN_LOG_DEBUG = 4
 } clattn_log_level;
 
@@ -31,15 +31,15 @@ typedef void (*clattn_log_callback)(void *user, clattn_log_level level, const ch
 
 typedef struct clattn_device_params {
     size_t struct_size;
-    const char *cache_dir;      /* folder of compiled programs; NULL: CLATTN_CACHE_DIR, else $XDG_CACHE_HOME/clattn, else
-                                   ~/.cache/clattn. Made when first written to. Unwritable: a log line, no disk cache */
-    uint64_t cache_max_bytes;   /* size at which the least recently used entries go; 0: 256 MiB */
-    const char *kernel_dir;     /* kernel sources from this folder, not the embedded ones; a missing file is an error.
-                                   NULL: CLATTN_KERNEL_DIR, else the embedded ones */
-    int no_disk;                /* non-zero: no disk cache */
-    int ignore_environment;     /* non-zero: no CLATTN_* or XDG_* variable is read */
-    clattn_log_callback log;    /* NULL: messages go to stderr, as "clattn: LEVEL: MESSAGE" */
-    void *log_user;             /* handed to `log` */
+    const char *cache_dir;    /* folder of compiled programs; NULL: CLATTN_CACHE_DIR, else $XDG_CACHE_HOME/clattn, else
+                                 ~/.cache/clattn. Made when first written to. Unwritable: a log line, no disk cache */
+    uint64_t cache_max_bytes; /* size at which the least recently used entries go; 0: 256 MiB */
+    const char *kernel_dir;   /* kernel sources from this folder, not the embedded ones; a missing file is an error.
+                                 NULL: CLATTN_KERNEL_DIR, else the embedded ones */
+    int no_disk;              /* non-zero: no disk cache */
+    int ignore_environment;   /* non-zero: no CLATTN_* or XDG_* variable is read */
+    clattn_log_callback log;  /* NULL: messages go to stderr, as "clattn: LEVEL: MESSAGE" */
+    void *log_user;           /* handed to `log` */
     clattn_log_level log_level; /* messages less urgent than this are dropped */
 } clattn_device_params;
 
@@ -56,8 +56,8 @@ CLATTN_API void clattn_device_params_init(clattn_device_params *params);
  *                            kernel_dir does not exist; CLATTN_LOG is not a level's name
  *   CLATTN_UNSUPPORTED       the device has no online compiler, or its OpenCL is older than 1.2
  *   CLATTN_OUT_OF_MEMORY, CLATTN_OPENCL_ERROR */
-CLATTN_API clattn_status clattn_device_create(cl_context context, cl_device_id device, const clattn_device_params *params,
-                                              clattn_device **out);
+CLATTN_API clattn_status clattn_device_create(cl_context context, cl_device_id device,
+                                              const clattn_device_params *params, clattn_device **out);
 
 /* Releases the device. Plans made from it stay valid: they hold what they need. Does not block. */
 CLATTN_API void clattn_device_destroy(clattn_device **device);
@@ -68,20 +68,20 @@ typedef struct clattn_device_info {
     const char *device_name;
     const char *vendor;
     const char *driver_version;
-    const char *device_version;      /* CL_DEVICE_VERSION: "OpenCL 3.0 ..." */
-    const char *type;                /* "cpu", "gpu", "accelerator", "custom" */
-    const char *fragment;            /* the fragment that plans prefer here: "frag_lanes", "frag_scalar" */
-    const char *tuning_level;        /* where the tile sizes come from: "default" */
-    const char *quirks;              /* names of the quirk rows that match, comma-separated; "" when none does */
+    const char *device_version; /* CL_DEVICE_VERSION: "OpenCL 3.0 ..." */
+    const char *type;           /* "cpu", "gpu", "accelerator", "custom" */
+    const char *fragment;       /* the fragment that plans prefer here: "frag_lanes", "frag_scalar" */
+    const char *tuning_level;   /* where the tile sizes come from: "default" */
+    const char *quirks;         /* names of the quirk rows that match, comma-separated; "" when none does */
     uint32_t compute_units;
     uint32_t native_vector_width_float;
-    uint64_t global_mem_size;        /* bytes */
-    uint64_t max_mem_alloc_size;     /* bytes */
-    uint64_t local_mem_size;         /* bytes */
-    uint64_t global_mem_cache_size;  /* bytes */
+    uint64_t global_mem_size;       /* bytes */
+    uint64_t max_mem_alloc_size;    /* bytes */
+    uint64_t local_mem_size;        /* bytes */
+    uint64_t global_mem_cache_size; /* bytes */
     size_t max_work_group_size;
-    int linker_available;            /* CL_DEVICE_LINKER_AVAILABLE */
-    int has_fp16;                    /* cl_khr_fp16 */
+    int linker_available; /* CL_DEVICE_LINKER_AVAILABLE */
+    int has_fp16;         /* cl_khr_fp16 */
 } clattn_device_info;
 
 /* Fills *info. CLATTN_INVALID_ARGUMENT when an argument is NULL. Thread-safe, no OpenCL call. */

@@ -13,9 +13,9 @@ extern "C" {
 
 /* How a tensor's elements are stored. Arithmetic is float whatever the storage. */
 typedef enum clattn_dtype {
-    CLATTN_F32 = 0,  /* IEEE binary32 */
-    CLATTN_F16 = 1,  /* IEEE binary16; the device needs no cl_khr_fp16 */
-    CLATTN_BF16 = 2  /* the upper half of a binary32 */
+    CLATTN_F32 = 0, /* IEEE binary32 */
+    CLATTN_F16 = 1, /* IEEE binary16; the device needs no cl_khr_fp16 */
+    CLATTN_BF16 = 2 /* the upper half of a binary32 */
 } clattn_dtype;
 
 #define CLATTN_DTYPE_COUNT 3
@@ -32,8 +32,8 @@ typedef enum clattn_buffer_kind {
 } clattn_buffer_kind;
 
 /* A range of device memory. The caller owns what `handle` names and keeps it alive until the work that uses it has
- * ended; the library neither retains nor releases it. All zero means "no buffer". Elements start at byte `offset`, which
- * has to be a multiple of the element's size (nothing more: no sub-buffer is made). */
+ * ended; the library neither retains nor releases it. All zero means "no buffer". Elements start at byte `offset`,
+ * which has to be a multiple of the element's size (nothing more: no sub-buffer is made). */
 typedef struct clattn_buffer {
     clattn_buffer_kind kind;
     void *handle;  /* the cl_mem */
@@ -46,7 +46,8 @@ typedef struct clattn_buffer {
  *   BSHD, contiguous:  { .batch = len * heads * dim, .token = heads * dim, .head = dim }
  *   BHSD, contiguous:  { .batch = heads * len * dim, .token = dim, .head = len * dim }
  *   packed [tokens, heads, dim]:  { .batch = 0, .token = heads * dim, .head = dim }
- *   Q out of packed QKV [batch, len, 3, heads, dim]:  { .batch = len * 3 * heads * dim, .token = 3 * heads * dim, .head = dim } */
+ *   Q out of packed QKV [batch, len, 3, heads, dim]:  { .batch = len * 3 * heads * dim, .token = 3 * heads * dim, .head
+ * = dim } */
 typedef struct clattn_strides {
     int64_t batch;
     int64_t token;

@@ -63,14 +63,15 @@ static clattn_status check_need(const buffer_need *need)
     if (!buffer->handle)
         return clattn_fail(CLATTN_INVALID_ARGUMENT, "%s.handle is NULL; the description needs this buffer", need->name);
     if (buffer->offset % need->element_size != 0)
-        return clattn_fail(CLATTN_INVALID_ARGUMENT, "%s.offset is %zu; it has to be a multiple of the element's %zu bytes",
-                           need->name, buffer->offset, need->element_size);
+        return clattn_fail(CLATTN_INVALID_ARGUMENT,
+                           "%s.offset is %zu; it has to be a multiple of the element's %zu bytes", need->name,
+                           buffer->offset, need->element_size);
     size_t size = 0;
     CLATTN_TRY(memory_size(need, &size));
     if (need->elements < 0 || (uint64_t)need->elements > size / need->element_size)
         return clattn_fail(CLATTN_INVALID_ARGUMENT,
-                           "%s has %zu bytes; strides and lengths reach element %" PRId64 " of %zu bytes", need->name, size,
-                           need->elements < 0 ? INT64_MAX : need->elements, need->element_size);
+                           "%s has %zu bytes; strides and lengths reach element %" PRId64 " of %zu bytes", need->name,
+                           size, need->elements < 0 ? INT64_MAX : need->elements, need->element_size);
     return CLATTN_OK;
 }
 
@@ -115,11 +116,12 @@ clattn_status clattn_bindings_init(clattn_bindings *bindings, const clattn_launc
         { CLATTN_ARG_CU_SEQLENS_Q, "cu_seqlens_q", &args->cu_seqlens_q, ragged_q, sizeof(int32_t), batch + 1 },
         { CLATTN_ARG_CU_SEQLENS_KV, "cu_seqlens_kv", &args->cu_seqlens_kv, ragged_kv, sizeof(int32_t), batch + 1 },
         { CLATTN_ARG_KV_LENS, "kv_lens", &args->kv_lens, d->has_kv_lens != 0, sizeof(int32_t), batch },
-        { CLATTN_ARG_Q_OFFSETS, "q_offsets", &args->q_offsets, d->q_offset_mode == CLATTN_Q_OFFSET_ARRAY, sizeof(int32_t),
-          batch },
+        { CLATTN_ARG_Q_OFFSETS, "q_offsets", &args->q_offsets, d->q_offset_mode == CLATTN_Q_OFFSET_ARRAY,
+          sizeof(int32_t), batch },
         { CLATTN_ARG_MASK, "mask", &args->mask, d->mask_kind != CLATTN_MASK_NONE && any_keys,
           mask_element_size(d->mask_kind), mask_reach(d, launches) },
-        { CLATTN_ARG_MASK_OFFSETS, "mask_offsets", &args->mask_offsets, d->has_mask_offsets != 0, sizeof(int64_t), batch },
+        { CLATTN_ARG_MASK_OFFSETS, "mask_offsets", &args->mask_offsets, d->has_mask_offsets != 0, sizeof(int64_t),
+          batch },
         { CLATTN_ARG_MASK_ROW_STRIDES, "mask_row_strides", &args->mask_row_strides, d->has_mask_row_strides != 0,
           sizeof(int64_t), batch },
         { CLATTN_ARG_ALIBI_SLOPES, "alibi_slopes", &args->alibi_slopes, d->has_alibi != 0, sizeof(float), d->q_heads },

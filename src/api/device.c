@@ -10,17 +10,20 @@
 
 #define DEFAULT_CACHE_BYTES (UINT64_C(256) << 20)
 
-void clattn_device_params_init(clattn_device_params *params) {
+void clattn_device_params_init(clattn_device_params *params)
+{
     if (params)
         *params = CLATTN_DEVICE_PARAMS(0);
 }
 
-static const char *environment(const clattn_device_params *params, const char *name) {
+static const char *environment(const clattn_device_params *params, const char *name)
+{
     const char *value = params->ignore_environment ? NULL : getenv(name);
     return value && value[0] ? value : NULL;
 }
 
-static clattn_status settle_log(const clattn_device_params *params, clattn_device_settings *settings) {
+static clattn_status settle_log(const clattn_device_params *params, clattn_device_settings *settings)
+{
     static const char *const names[] = { "error", "warn", "info", "debug" };
     settings->log = params->log;
     settings->log_user = params->log_user;
@@ -43,7 +46,8 @@ static clattn_status settle_log(const clattn_device_params *params, clattn_devic
     return clattn_fail(CLATTN_INVALID_ARGUMENT, "CLATTN_LOG is '%s'; it has to be error, warn, info or debug", value);
 }
 
-static clattn_status settle_kernel_dir(const clattn_device_params *params, clattn_device_settings *settings) {
+static clattn_status settle_kernel_dir(const clattn_device_params *params, clattn_device_settings *settings)
+{
     const char *from = params->kernel_dir ? "kernel_dir" : "CLATTN_KERNEL_DIR";
     settings->kernel_dir = params->kernel_dir ? params->kernel_dir : environment(params, "CLATTN_KERNEL_DIR");
     if (!settings->kernel_dir || clattn_file_is_folder(settings->kernel_dir))
@@ -54,7 +58,8 @@ static clattn_status settle_kernel_dir(const clattn_device_params *params, clatt
 
 /* *cache_dir is to be freed; NULL without a disk cache, which is so too where no folder can be told. */
 static clattn_status settle_cache(const clattn_device_params *params, clattn_device_settings *settings,
-                                  char **cache_dir) {
+                                  char **cache_dir)
+{
     settings->cache_max_bytes = params->cache_max_bytes ? params->cache_max_bytes : DEFAULT_CACHE_BYTES;
     if (params->cache_dir && !params->cache_dir[0])
         return clattn_fail(CLATTN_INVALID_ARGUMENT, "cache_dir is empty; it has to be a folder's path, or NULL");
@@ -66,7 +71,8 @@ static clattn_status settle_cache(const clattn_device_params *params, clattn_dev
     return CLATTN_OK;
 }
 
-static clattn_status check_membership(cl_context context, cl_device_id device) {
+static clattn_status check_membership(cl_context context, cl_device_id device)
+{
     size_t size = 0;
     cl_int code = clGetContextInfo(context, CL_CONTEXT_DEVICES, 0, NULL, &size);
     if (code == CL_INVALID_CONTEXT)
@@ -90,7 +96,8 @@ static clattn_status check_membership(cl_context context, cl_device_id device) {
 }
 
 static clattn_status check_arguments(cl_context context, cl_device_id device, const clattn_device_params *params,
-                                     clattn_device **out) {
+                                     clattn_device **out)
+{
     if (!context)
         return clattn_fail(CLATTN_INVALID_ARGUMENT, "context is NULL; it has to be a cl_context");
     if (!device)
@@ -106,7 +113,8 @@ static clattn_status check_arguments(cl_context context, cl_device_id device, co
 }
 
 clattn_status clattn_device_create(cl_context context, cl_device_id device, const clattn_device_params *params,
-                                   clattn_device **out) {
+                                   clattn_device **out)
+{
     CLATTN_TRY(check_arguments(context, device, params, out));
     clattn_device_params defaults = CLATTN_DEVICE_PARAMS(0);
     clattn_device_settings settings = { 0 };
@@ -124,14 +132,16 @@ clattn_status clattn_device_create(cl_context context, cl_device_id device, cons
     return status;
 }
 
-void clattn_device_destroy(clattn_device **device) {
+void clattn_device_destroy(clattn_device **device)
+{
     if (!device || !*device)
         return;
     clattn_device_release(*device);
     *device = NULL;
 }
 
-clattn_status clattn_device_get_info(const clattn_device *device, clattn_device_info *info) {
+clattn_status clattn_device_get_info(const clattn_device *device, clattn_device_info *info)
+{
     if (!device)
         return clattn_fail(CLATTN_INVALID_ARGUMENT, "device is NULL; it has to be a clattn_device");
     if (!info)

@@ -10,7 +10,8 @@
 #include "util/file.h"
 #include "util/status.h"
 
-static clattn_status folder_of(const char *cache_dir, char **folder) {
+static clattn_status folder_of(const char *cache_dir, char **folder)
+{
     int error = clattn_path_cache(cache_dir, false, folder);
     if (error == ENOENT)
         return clattn_fail(
@@ -21,7 +22,8 @@ static clattn_status folder_of(const char *cache_dir, char **folder) {
     return CLATTN_OK;
 }
 
-static clattn_status list_of(const char *folder, clattn_store_list *list) {
+static clattn_status list_of(const char *folder, clattn_store_list *list)
+{
     int error = clattn_store_list_make(folder, list);
     char reason[CLATTN_ERRNO_TEXT_SIZE];
     if (error == ENOMEM)
@@ -32,7 +34,8 @@ static clattn_status list_of(const char *folder, clattn_store_list *list) {
     return CLATTN_OK;
 }
 
-clattn_status clattn_program_cache_dir(const char *cache_dir, char *path, size_t size) {
+clattn_status clattn_program_cache_dir(const char *cache_dir, char *path, size_t size)
+{
     if (!path)
         return clattn_fail(CLATTN_INVALID_ARGUMENT, "path is NULL; it has to point to size bytes");
     char *folder = NULL;
@@ -54,7 +57,8 @@ typedef struct entry_view {
     char reason[CLATTN_ERRNO_TEXT_SIZE];
 } entry_view;
 
-static char *copy_part(const char *text, size_t size) {
+static char *copy_part(const char *text, size_t size)
+{
     char *copy = malloc(size + 1);
     if (!copy)
         return NULL;
@@ -64,7 +68,8 @@ static char *copy_part(const char *text, size_t size) {
 }
 
 /* false: no memory. */
-static bool fill_view(const char *folder, const clattn_store_file *file, entry_view *view, bool *gone) {
+static bool fill_view(const char *folder, const clattn_store_file *file, entry_view *view, bool *gone)
+{
     clattn_entry stored = { .device = "", .program = "" };
     int error = clattn_store_read_listed(folder, file, &view->bytes, &stored, &view->defect);
     *gone = error == ENOENT;
@@ -87,7 +92,8 @@ static bool fill_view(const char *folder, const clattn_store_file *file, entry_v
 }
 
 static clattn_status visit_file(const char *folder, const clattn_store_file *file, clattn_program_cache_visitor visitor,
-                                void *user, bool *stop) {
+                                void *user, bool *stop)
+{
     entry_view view = { 0 };
     bool gone = false;
     clattn_status status = CLATTN_OK;
@@ -102,7 +108,8 @@ static clattn_status visit_file(const char *folder, const clattn_store_file *fil
     return status;
 }
 
-clattn_status clattn_program_cache_visit(const char *cache_dir, clattn_program_cache_visitor visitor, void *user) {
+clattn_status clattn_program_cache_visit(const char *cache_dir, clattn_program_cache_visitor visitor, void *user)
+{
     if (!visitor)
         return clattn_fail(CLATTN_INVALID_ARGUMENT, "visitor is NULL; it has to be a function");
     char *folder = NULL;
@@ -118,7 +125,8 @@ clattn_status clattn_program_cache_visit(const char *cache_dir, clattn_program_c
     return status;
 }
 
-static clattn_status clear_list(const char *folder, const clattn_store_list *list, uint64_t *removed, uint64_t *bytes) {
+static clattn_status clear_list(const char *folder, const clattn_store_list *list, uint64_t *removed, uint64_t *bytes)
+{
     clattn_status status = CLATTN_OK;
     char reason[CLATTN_ERRNO_TEXT_SIZE];
     for (size_t i = 0; i < list->count; i++) {
@@ -135,7 +143,8 @@ static clattn_status clear_list(const char *folder, const clattn_store_list *lis
     return status;
 }
 
-clattn_status clattn_program_cache_clear(const char *cache_dir, uint64_t *removed, uint64_t *bytes) {
+clattn_status clattn_program_cache_clear(const char *cache_dir, uint64_t *removed, uint64_t *bytes)
+{
     char *folder = NULL;
     clattn_store_list list = { 0 };
     uint64_t files = 0, total = 0;

@@ -66,8 +66,7 @@ static clattn_status launches_of(const clattn_plan *plan, const clattn_schedule 
 
 static clattn_status enqueue_nothing(const enqueue_context *context, cl_event *event)
 {
-    const cl_int code =
-        clEnqueueMarkerWithWaitList(context->queue, context->num_wait, context->wait_list, event);
+    const cl_int code = clEnqueueMarkerWithWaitList(context->queue, context->num_wait, context->wait_list, event);
     return code == CL_SUCCESS ? CLATTN_OK : clattn_fail_cl("clEnqueueMarkerWithWaitList", code);
 }
 

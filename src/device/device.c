@@ -7,7 +7,8 @@
 #include "util/status.h"
 #include "util/text.h"
 
-static void destroy(clattn_device *device) {
+static void destroy(clattn_device *device)
+{
     if (device->attachment)
         device->destroy_attachment(device->attachment);
     if (device->id)
@@ -22,7 +23,8 @@ static void destroy(clattn_device *device) {
     free(device);
 }
 
-static clattn_device *make_empty(void) {
+static clattn_device *make_empty(void)
+{
     clattn_device *device = calloc(1, sizeof(*device));
     if (!device)
         return NULL;
@@ -39,7 +41,8 @@ static clattn_device *make_empty(void) {
     return device;
 }
 
-static clattn_status copy_settings(clattn_device *device, const clattn_device_settings *settings) {
+static clattn_status copy_settings(clattn_device *device, const clattn_device_settings *settings)
+{
     device->settings = *settings;
     if (settings->cache_dir)
         device->settings.cache_dir = device->cache_dir = clattn_text_copy(settings->cache_dir);
@@ -50,7 +53,8 @@ static clattn_status copy_settings(clattn_device *device, const clattn_device_se
     return CLATTN_OK;
 }
 
-static clattn_status retain_handles(clattn_device *device, cl_context context, cl_device_id id) {
+static clattn_status retain_handles(clattn_device *device, cl_context context, cl_device_id id)
+{
     cl_int code = clRetainContext(context);
     if (code != CL_SUCCESS)
         return clattn_fail_cl("clRetainContext", code);
@@ -63,14 +67,16 @@ static clattn_status retain_handles(clattn_device *device, cl_context context, c
 }
 
 static clattn_status fill(clattn_device *device, cl_context context, cl_device_id id,
-                          const clattn_device_settings *settings) {
+                          const clattn_device_settings *settings)
+{
     CLATTN_TRY(copy_settings(device, settings));
     CLATTN_TRY(retain_handles(device, context, id));
     return clattn_probe_device(id, &device->probe);
 }
 
 clattn_status clattn_device_open(cl_context context, cl_device_id id, const clattn_device_settings *settings,
-                                 clattn_device **out) {
+                                 clattn_device **out)
+{
     clattn_device *device = make_empty();
     if (!device)
         return clattn_fail(CLATTN_OUT_OF_MEMORY, "no memory for a clattn_device");
@@ -83,14 +89,16 @@ clattn_status clattn_device_open(cl_context context, cl_device_id id, const clat
     return CLATTN_OK;
 }
 
-clattn_device *clattn_device_retain(clattn_device *device) {
+clattn_device *clattn_device_retain(clattn_device *device)
+{
     pthread_mutex_lock(&device->lock);
     device->references++;
     pthread_mutex_unlock(&device->lock);
     return device;
 }
 
-void clattn_device_release(clattn_device *device) {
+void clattn_device_release(clattn_device *device)
+{
     pthread_mutex_lock(&device->lock);
     int left = --device->references;
     pthread_mutex_unlock(&device->lock);
@@ -98,43 +106,53 @@ void clattn_device_release(clattn_device *device) {
         destroy(device);
 }
 
-cl_context clattn_device_context(const clattn_device *device) {
+cl_context clattn_device_context(const clattn_device *device)
+{
     return device->context;
 }
 
-cl_device_id clattn_device_id(const clattn_device *device) {
+cl_device_id clattn_device_id(const clattn_device *device)
+{
     return device->id;
 }
 
-cl_device_type clattn_device_type(const clattn_device *device) {
+cl_device_type clattn_device_type(const clattn_device *device)
+{
     return device->probe.type;
 }
 
-const clattn_device_info *clattn_device_probed(const clattn_device *device) {
+const clattn_device_info *clattn_device_probed(const clattn_device *device)
+{
     return &device->probe.info;
 }
 
-const clattn_device_settings *clattn_device_settings_of(const clattn_device *device) {
+const clattn_device_settings *clattn_device_settings_of(const clattn_device *device)
+{
     return &device->settings;
 }
 
-const char *clattn_device_identity(const clattn_device *device) {
+const char *clattn_device_identity(const clattn_device *device)
+{
     return device->probe.identity;
 }
 
-const char *clattn_device_line(const clattn_device *device) {
+const char *clattn_device_line(const clattn_device *device)
+{
     return device->probe.line;
 }
 
-const char *clattn_preferred_fragment(const clattn_device *device) {
+const char *clattn_preferred_fragment(const clattn_device *device)
+{
     return device->probe.info.fragment;
 }
 
-bool clattn_device_has_quirk(const clattn_device *device, int quirk_index) {
+bool clattn_device_has_quirk(const clattn_device *device, int quirk_index)
+{
     return device->probe.quirks >> quirk_index & 1;
 }
 
-void *clattn_device_attachment(clattn_device *device, void *(*make)(void), void (*destroy_attachment)(void *)) {
+void *clattn_device_attachment(clattn_device *device, void *(*make)(void), void (*destroy_attachment)(void *))
+{
     pthread_mutex_lock(&device->lock);
     if (!device->attachment) {
         device->attachment = make();

@@ -12,15 +12,18 @@ static const char *const level_names[] = {
     [CLATTN_LOG_DEBUG] = "debug",
 };
 
-static void write_to_stderr(clattn_log_level level, const char *message) {
+static void write_to_stderr(clattn_log_level level, const char *message)
+{
     fprintf(stderr, "clattn: %s: %s\n", level_names[level], message);
 }
 
-bool clattn_log_enabled(const clattn_device *device, clattn_log_level level) {
+bool clattn_log_enabled(const clattn_device *device, clattn_log_level level)
+{
     return level <= device->settings.log_level;
 }
 
-void clattn_log(const clattn_device *device, clattn_log_level level, const char *format, ...) {
+void clattn_log(const clattn_device *device, clattn_log_level level, const char *format, ...)
+{
     if (!clattn_log_enabled(device, level))
         return;
     char message[2048];

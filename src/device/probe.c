@@ -7,13 +7,15 @@
 #include "util/status.h"
 #include "util/text.h"
 
-static clattn_status fail_query(const char *query, cl_int code) {
+static clattn_status fail_query(const char *query, cl_int code)
+{
     char call[96];
     snprintf(call, sizeof(call), "the query of %s", query);
     return clattn_fail_cl(call, code);
 }
 
-static clattn_status device_text(cl_device_id id, cl_device_info query, const char *name, char **out) {
+static clattn_status device_text(cl_device_id id, cl_device_info query, const char *name, char **out)
+{
     size_t size = 0;
     cl_int code = clGetDeviceInfo(id, query, 0, NULL, &size);
     if (code != CL_SUCCESS)
@@ -30,13 +32,15 @@ static clattn_status device_text(cl_device_id id, cl_device_info query, const ch
     return CLATTN_OK;
 }
 
-static clattn_status line_of_device(cl_device_id id, cl_device_info query, const char *name, char **out) {
+static clattn_status line_of_device(cl_device_id id, cl_device_info query, const char *name, char **out)
+{
     CLATTN_TRY(device_text(id, query, name, out));
     clattn_text_to_line(*out);
     return CLATTN_OK;
 }
 
-static clattn_status line_of_platform(cl_platform_id id, cl_platform_info query, const char *name, char **out) {
+static clattn_status line_of_platform(cl_platform_id id, cl_platform_info query, const char *name, char **out)
+{
     size_t size = 0;
     cl_int code = clGetPlatformInfo(id, query, 0, NULL, &size);
     if (code != CL_SUCCESS)
@@ -52,7 +56,8 @@ static clattn_status line_of_platform(cl_platform_id id, cl_platform_info query,
     return CLATTN_OK;
 }
 
-static clattn_status number(cl_device_id id, cl_device_info query, const char *name, void *out, size_t size) {
+static clattn_status number(cl_device_id id, cl_device_info query, const char *name, void *out, size_t size)
+{
     cl_int code = clGetDeviceInfo(id, query, size, out, NULL);
     return code == CL_SUCCESS ? CLATTN_OK : fail_query(name, code);
 }
@@ -61,7 +66,8 @@ static clattn_status number(cl_device_id id, cl_device_info query, const char *n
 #define LINE_OF_PLATFORM(id, query, out) line_of_platform(id, query, #query, out)
 #define NUMBER(id, query, out)           number(id, query, #query, out, sizeof(*(out)))
 
-static clattn_status probe_names(cl_device_id id, clattn_probe *probe) {
+static clattn_status probe_names(cl_device_id id, clattn_probe *probe)
+{
     cl_platform_id platform = NULL;
     CLATTN_TRY(NUMBER(id, CL_DEVICE_PLATFORM, &platform));
     CLATTN_TRY(LINE_OF_PLATFORM(platform, CL_PLATFORM_NAME, &probe->platform_name));
@@ -78,7 +84,8 @@ static clattn_status probe_names(cl_device_id id, clattn_probe *probe) {
     return CLATTN_OK;
 }
 
-static clattn_status check_version(const clattn_probe *probe) {
+static clattn_status check_version(const clattn_probe *probe)
+{
     int major = 0, minor = 0;
     if (sscanf(probe->device_version, "OpenCL %d.%d", &major, &minor) == 2 && (major > 1 || (major == 1 && minor >= 2)))
         return CLATTN_OK;
@@ -86,7 +93,8 @@ static clattn_status check_version(const clattn_probe *probe) {
                        probe->device_name, probe->device_version);
 }
 
-static clattn_status check_compiler(cl_device_id id, const clattn_probe *probe) {
+static clattn_status check_compiler(cl_device_id id, const clattn_probe *probe)
+{
     cl_bool compiler = CL_FALSE;
     CLATTN_TRY(NUMBER(id, CL_DEVICE_COMPILER_AVAILABLE, &compiler));
     if (compiler)
@@ -95,7 +103,8 @@ static clattn_status check_compiler(cl_device_id id, const clattn_probe *probe) 
                        probe->device_name);
 }
 
-static clattn_status probe_limits(cl_device_id id, clattn_device_info *info) {
+static clattn_status probe_limits(cl_device_id id, clattn_device_info *info)
+{
     cl_uint units = 0, vector = 0;
     cl_ulong global = 0, alloc = 0, local = 0, cache = 0;
     cl_bool linker = CL_FALSE;
@@ -117,7 +126,8 @@ static clattn_status probe_limits(cl_device_id id, clattn_device_info *info) {
     return CLATTN_OK;
 }
 
-static bool has_word(const char *list, const char *word) {
+static bool has_word(const char *list, const char *word)
+{
     size_t length = strlen(word);
     for (const char *at = strstr(list, word); at; at = strstr(at + length, word))
         if ((at == list || at[-1] == ' ') && (at[length] == ' ' || at[length] == '\0'))
@@ -125,7 +135,8 @@ static bool has_word(const char *list, const char *word) {
     return false;
 }
 
-static clattn_status probe_extensions(cl_device_id id, clattn_device_info *info) {
+static clattn_status probe_extensions(cl_device_id id, clattn_device_info *info)
+{
     char *extensions = NULL;
     CLATTN_TRY(LINE_OF_DEVICE(id, CL_DEVICE_EXTENSIONS, &extensions));
     info->has_fp16 = has_word(extensions, "cl_khr_fp16");
@@ -134,7 +145,8 @@ static clattn_status probe_extensions(cl_device_id id, clattn_device_info *info)
 }
 
 /* Oclgrind says that its device is of all types at once: the order makes it a GPU, whose kernels it can run. */
-static const char *type_name(cl_device_type type) {
+static const char *type_name(cl_device_type type)
+{
     if (type & CL_DEVICE_TYPE_GPU)
         return "gpu";
     if (type & CL_DEVICE_TYPE_ACCELERATOR)
@@ -144,12 +156,14 @@ static const char *type_name(cl_device_type type) {
 
 /* Lanes are queries where a work-item has vector registers to itself. llvmpipe under rusticl says CPU with width 1: it
  * vectorises over work-items, and miscompiles kernels that hold arrays of vectors. */
-static const char *fragment_for(const clattn_probe *probe) {
+static const char *fragment_for(const clattn_probe *probe)
+{
     bool lanes = strcmp(probe->info.type, "cpu") == 0 && probe->info.native_vector_width_float >= 4;
     return lanes ? "frag_lanes" : "frag_scalar";
 }
 
-static clattn_status make_texts(clattn_probe *probe) {
+static clattn_status make_texts(clattn_probe *probe)
+{
     clattn_device_info *info = &probe->info;
     clattn_text line = { 0 };
     clattn_text_add(&line, "%s / %s / %s", info->platform_name, info->device_name, info->driver_version);
@@ -162,7 +176,8 @@ static clattn_status make_texts(clattn_probe *probe) {
     return CLATTN_OK;
 }
 
-clattn_status clattn_probe_device(cl_device_id id, clattn_probe *probe) {
+clattn_status clattn_probe_device(cl_device_id id, clattn_probe *probe)
+{
     clattn_device_info *info = &probe->info;
     CLATTN_TRY(probe_names(id, probe));
     CLATTN_TRY(check_version(probe));
@@ -177,7 +192,8 @@ clattn_status clattn_probe_device(cl_device_id id, clattn_probe *probe) {
     return make_texts(probe);
 }
 
-void clattn_probe_free(clattn_probe *probe) {
+void clattn_probe_free(clattn_probe *probe)
+{
     char *strings[] = { probe->platform_name, probe->platform_version, probe->device_name,
                         probe->vendor,        probe->driver_version,   probe->device_version,
                         probe->quirk_names,   probe->identity,         probe->line };

@@ -15,14 +15,16 @@ static const struct {
 
 _Static_assert(CLATTN_QUIRK_COUNT <= 64, "quirks are bits of 64");
 
-static bool starts_with(const char *text, const char *part) {
+static bool starts_with(const char *text, const char *part)
+{
     for (; *part; text++, part++)
         if (tolower((unsigned char)*text) != tolower((unsigned char)*part))
             return false;
     return true;
 }
 
-static bool contains(const char *text, const char *part) {
+static bool contains(const char *text, const char *part)
+{
     if (!part)
         return true;
     for (; *text; text++)
@@ -31,7 +33,8 @@ static bool contains(const char *text, const char *part) {
     return false;
 }
 
-uint64_t clattn_quirks_match(const char *platform, const char *device, const char *vendor) {
+uint64_t clattn_quirks_match(const char *platform, const char *device, const char *vendor)
+{
     uint64_t quirks = 0;
     for (int i = 0; i < CLATTN_QUIRK_COUNT; i++)
         if (contains(platform, rows[i].platform) && contains(device, rows[i].device) &&
@@ -40,7 +43,8 @@ uint64_t clattn_quirks_match(const char *platform, const char *device, const cha
     return quirks;
 }
 
-char *clattn_quirks_names(uint64_t quirks) {
+char *clattn_quirks_names(uint64_t quirks)
+{
     clattn_text names = { 0 };
     for (int i = 0; i < CLATTN_QUIRK_COUNT; i++)
         if (quirks >> i & 1)

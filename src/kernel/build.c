@@ -16,7 +16,8 @@ typedef struct attempt {
     char *log; /* of the driver, to be freed; NULL: none */
 } attempt;
 
-static char *build_log(const clattn_device *device, cl_program program) {
+static char *build_log(const clattn_device *device, cl_program program)
+{
     size_t size = 0;
     if (clGetProgramBuildInfo(program, clattn_device_id(device), CL_PROGRAM_BUILD_LOG, 0, NULL, &size) != CL_SUCCESS)
         return NULL;
@@ -29,7 +30,8 @@ static char *build_log(const clattn_device *device, cl_program program) {
 
 /* Takes the program: gives it back when `code` is success, else keeps its log and releases it. */
 static cl_program finish(const clattn_device *device, attempt *result, const char *call, cl_int code,
-                         cl_program program) {
+                         cl_program program)
+{
     result->code = code;
     if (code == CL_SUCCESS)
         return program;
@@ -41,17 +43,20 @@ static cl_program finish(const clattn_device *device, attempt *result, const cha
     return NULL;
 }
 
-static cl_program create(const clattn_device *device, const char *text, cl_int *code) {
+static cl_program create(const clattn_device *device, const char *text, cl_int *code)
+{
     return clCreateProgramWithSource(clattn_device_context(device), 1, &text, NULL, code);
 }
 
-static void release_all(cl_program *programs, size_t count) {
+static void release_all(cl_program *programs, size_t count)
+{
     for (size_t i = 0; i < count; i++)
         clReleaseProgram(programs[i]);
     free(programs);
 }
 
-static cl_program *create_headers(const clattn_device *device, const clattn_sources *sources, cl_int *code) {
+static cl_program *create_headers(const clattn_device *device, const clattn_sources *sources, cl_int *code)
+{
     cl_program *headers = calloc(sources->header_count + 1, sizeof(*headers));
     *code = headers ? CL_SUCCESS : CL_OUT_OF_HOST_MEMORY;
     for (size_t i = 0; headers && i < sources->header_count; i++) {
@@ -66,7 +71,8 @@ static cl_program *create_headers(const clattn_device *device, const clattn_sour
 
 /* Some drivers refuse an empty list by NULL and zero rules of their own: without headers both are NULL. */
 static cl_program compile(const clattn_device *device, const clattn_sources *sources, const char *options,
-                          attempt *result) {
+                          attempt *result)
+{
     cl_int code = CL_SUCCESS;
     cl_program *headers = create_headers(device, sources, &code);
     if (!headers)
@@ -85,7 +91,8 @@ static cl_program compile(const clattn_device *device, const clattn_sources *sou
 }
 
 static cl_program compile_and_link(const clattn_device *device, const clattn_sources *sources, const char *options,
-                                   attempt *result) {
+                                   attempt *result)
+{
     cl_program compiled = compile(device, sources, options, result);
     if (!compiled)
         return NULL;
@@ -97,7 +104,8 @@ static cl_program compile_and_link(const clattn_device *device, const clattn_sou
 }
 
 static cl_program build_flattened(const clattn_device *device, const clattn_sources *sources, const char *options,
-                                  attempt *result) {
+                                  attempt *result)
+{
     cl_int code = CL_SUCCESS;
     cl_program program = create(device, sources->flattened, &code);
     if (!program)
@@ -108,7 +116,8 @@ static cl_program build_flattened(const clattn_device *device, const clattn_sour
 }
 
 /* The line that says most: the first with "error", else the first that is not blank. Ends the log after that line. */
-static const char *telling_line(char *log) {
+static const char *telling_line(char *log)
+{
     char *line = strstr(log, "error");
     while (line && line > log && line[-1] != '\n')
         line--;
@@ -118,7 +127,8 @@ static const char *telling_line(char *log) {
     return line[0] ? line : "the driver gave no build log";
 }
 
-static void log_lines(const clattn_device *device, const char *log) {
+static void log_lines(const clattn_device *device, const char *log)
+{
     for (int i = 0; *log && i < MAX_LOG_LINES; i++) {
         size_t length = strcspn(log, "\n");
         if (length)
@@ -128,7 +138,8 @@ static void log_lines(const clattn_device *device, const char *log) {
 }
 
 static clattn_status fail(const clattn_device *device, const clattn_sources *sources, const char *options,
-                          attempt *result) {
+                          attempt *result)
+{
     if (result->code == CL_OUT_OF_HOST_MEMORY)
         return clattn_fail_cl(result->call, result->code);
     clattn_log(device, CLATTN_LOG_ERROR, "%s with '%s' does not build on %s: %s failed with %s (%d)", sources->name,
@@ -141,7 +152,8 @@ static clattn_status fail(const clattn_device *device, const clattn_sources *sou
 }
 
 /* Says why the flattened form comes next, or that there is none. */
-static void log_fallback(const clattn_device *device, const clattn_sources *sources, const attempt *linked) {
+static void log_fallback(const clattn_device *device, const clattn_sources *sources, const attempt *linked)
+{
     const char *next = sources->flattened ? "building its flattened form"
                                           : "kernel_dir has no flattened form, so that no other way is left";
     if (!linked->call)
@@ -153,7 +165,8 @@ static void log_fallback(const clattn_device *device, const clattn_sources *sour
 }
 
 clattn_status clattn_build_from_source(const clattn_device *device, const clattn_sources *sources, const char *options,
-                                       cl_program *out) {
+                                       cl_program *out)
+{
     attempt linked = { .code = CL_LINKER_NOT_AVAILABLE }, flat = { 0 };
     cl_program program = NULL;
     if (clattn_device_probed(device)->linker_available)
@@ -176,7 +189,8 @@ clattn_status clattn_build_from_source(const clattn_device *device, const clattn
 }
 
 cl_int clattn_build_from_binary(const clattn_device *device, const void *binary, size_t size, const char *options,
-                                cl_program *out) {
+                                cl_program *out)
+{
     cl_int code = CL_SUCCESS, binary_code = CL_SUCCESS;
     cl_device_id id = clattn_device_id(device);
     const unsigned char *bytes = binary;
@@ -201,7 +215,8 @@ typedef struct binaries {
     cl_uint count, index; /* index: of our device; count: it is not there */
 } binaries;
 
-static cl_int query_sizes(const clattn_device *device, cl_program program, binaries *all) {
+static cl_int query_sizes(const clattn_device *device, cl_program program, binaries *all)
+{
     cl_int code = clGetProgramInfo(program, CL_PROGRAM_NUM_DEVICES, sizeof(all->count), &all->count, NULL);
     if (code != CL_SUCCESS)
         return code;
@@ -218,7 +233,8 @@ static cl_int query_sizes(const clattn_device *device, cl_program program, binar
     return clGetProgramInfo(program, CL_PROGRAM_BINARY_SIZES, all->count * sizeof(*all->sizes), all->sizes, NULL);
 }
 
-cl_int clattn_build_get_binary(const clattn_device *device, cl_program program, void **binary, size_t *size) {
+cl_int clattn_build_get_binary(const clattn_device *device, cl_program program, void **binary, size_t *size)
+{
     binaries all = { 0 };
     cl_int code = query_sizes(device, program, &all);
     if (code == CL_SUCCESS && (all.index == all.count || all.sizes[all.index] == 0))

@@ -19,19 +19,22 @@ _Static_assert(sizeof(entry_header) == 64, "the header has no padding");
 
 static const char magic[8] = { 'C', 'L', 'A', 'T', 'T', 'N', 'P', 'C' };
 
-static clattn_key checksum_of(const void *bytes, size_t size) {
+static clattn_key checksum_of(const void *bytes, size_t size)
+{
     clattn_key key = { 0 };
     clattn_key_add(&key, bytes, offsetof(entry_header, checksum));
     clattn_key_add(&key, (const char *)bytes + sizeof(entry_header), size - sizeof(entry_header));
     return key;
 }
 
-void clattn_entry_seal(void *bytes, size_t size) {
+void clattn_entry_seal(void *bytes, size_t size)
+{
     clattn_key checksum = checksum_of(bytes, size);
     memcpy((char *)bytes + offsetof(entry_header, checksum), &checksum, sizeof(checksum));
 }
 
-size_t clattn_entry_size(const clattn_entry *entry) {
+size_t clattn_entry_size(const clattn_entry *entry)
+{
     if (entry->device_size > CLATTN_ENTRY_MAX_TEXT || entry->program_size > CLATTN_ENTRY_MAX_TEXT)
         return 0;
     size_t head = sizeof(entry_header) + entry->device_size + entry->program_size;
@@ -40,7 +43,8 @@ size_t clattn_entry_size(const clattn_entry *entry) {
     return head + entry->binary_size;
 }
 
-void clattn_entry_encode(const clattn_entry *entry, void *bytes) {
+void clattn_entry_encode(const clattn_entry *entry, void *bytes)
+{
     entry_header header = { .version = CLATTN_ENTRY_VERSION,
                             .device_size = (uint32_t)entry->device_size,
                             .key = entry->key,
@@ -58,14 +62,16 @@ void clattn_entry_encode(const clattn_entry *entry, void *bytes) {
     clattn_entry_seal(bytes, clattn_entry_size(entry));
 }
 
-static bool is_line(const char *text, size_t size) {
+static bool is_line(const char *text, size_t size)
+{
     for (size_t i = 0; i < size; i++)
         if ((unsigned char)text[i] < 0x20 || text[i] == 0x7f)
             return false;
     return true;
 }
 
-static const char *check_header(const entry_header *header, size_t size) {
+static const char *check_header(const entry_header *header, size_t size)
+{
     if (memcmp(header->magic, magic, sizeof(magic)) != 0)
         return "it does not start with the magic of a program cache entry";
     if (header->version != CLATTN_ENTRY_VERSION)
@@ -86,7 +92,8 @@ static const char *check_header(const entry_header *header, size_t size) {
     return NULL;
 }
 
-const char *clattn_entry_decode(const void *bytes, size_t size, clattn_entry *entry) {
+const char *clattn_entry_decode(const void *bytes, size_t size, clattn_entry *entry)
+{
     entry_header header;
     if (size < sizeof(header))
         return "it is shorter than an entry's header";

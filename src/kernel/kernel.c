@@ -42,7 +42,8 @@ typedef struct kernel_request {
     clattn_key key;
 } kernel_request;
 
-static void *table_make(void) {
+static void *table_make(void)
+{
     kernel_table *table = calloc(1, sizeof(*table));
     if (table && pthread_mutex_init(&table->lock, NULL) != 0) {
         free(table);
@@ -51,7 +52,8 @@ static void *table_make(void) {
     return table;
 }
 
-static void entry_free(kernel_entry *entry) {
+static void entry_free(kernel_entry *entry)
+{
     if (entry->kernel.handle)
         clReleaseKernel(entry->kernel.handle);
     if (entry->program)
@@ -62,7 +64,8 @@ static void entry_free(kernel_entry *entry) {
     free(entry);
 }
 
-static void table_destroy(void *attachment) {
+static void table_destroy(void *attachment)
+{
     kernel_table *table = attachment;
     while (table->first) {
         kernel_entry *entry = table->first;
@@ -73,11 +76,13 @@ static void table_destroy(void *attachment) {
     free(table);
 }
 
-static kernel_table *table_of(clattn_device *device) {
+static kernel_table *table_of(clattn_device *device)
+{
     return clattn_device_attachment(device, table_make, table_destroy);
 }
 
-static kernel_entry *entry_make(const kernel_request *request) {
+static kernel_entry *entry_make(const kernel_request *request)
+{
     kernel_entry *entry = calloc(1, sizeof(*entry));
     if (!entry)
         return NULL;
@@ -100,7 +105,8 @@ static kernel_entry *entry_make(const kernel_request *request) {
 }
 
 /* Finds or makes the key's entry and takes a reference. NULL: no memory. */
-static kernel_entry *table_take(kernel_table *table, const kernel_request *request) {
+static kernel_entry *table_take(kernel_table *table, const kernel_request *request)
+{
     pthread_mutex_lock(&table->lock);
     kernel_entry *entry = table->first;
     while (entry && !clattn_key_equal(entry->key, request->key))
@@ -119,7 +125,8 @@ static kernel_entry *table_take(kernel_table *table, const kernel_request *reque
 }
 
 /* Makes the kernel of the program and asks for its limits. Changes nothing of the entry on failure. */
-static cl_int adopt(kernel_entry *entry, cl_program program, const char *function) {
+static cl_int adopt(kernel_entry *entry, cl_program program, const char *function)
+{
     cl_device_id id = clattn_device_id(entry->device);
     cl_int code = CL_SUCCESS;
     cl_kernel handle = clCreateKernel(program, function, &code);
@@ -145,20 +152,23 @@ static cl_int adopt(kernel_entry *entry, cl_program program, const char *functio
     return CL_SUCCESS;
 }
 
-static double milliseconds_since(const struct timespec *start) {
+static double milliseconds_since(const struct timespec *start)
+{
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (double)(now.tv_sec - start->tv_sec) * 1e3 + (double)(now.tv_nsec - start->tv_nsec) * 1e-6;
 }
 
-static void log_unusable(const kernel_request *request, const char *folder, const char *what) {
+static void log_unusable(const kernel_request *request, const char *folder, const char *what)
+{
     char hex[CLATTN_KEY_HEX_SIZE];
     clattn_key_hex(request->key, hex);
     clattn_log(request->device, CLATTN_LOG_WARN, "program cache entry %s/%s.clprog is not used: %s", folder, hex, what);
 }
 
 static bool load_binary(kernel_entry *entry, const kernel_request *request, const clattn_entry *stored,
-                        const char *folder) {
+                        const char *folder)
+{
     cl_program program = NULL;
     const char *step = "the driver refuses its binary";
     cl_int code =
@@ -178,7 +188,8 @@ static bool load_binary(kernel_entry *entry, const kernel_request *request, cons
 }
 
 /* A defect of any kind is a miss. */
-static bool load_from_disk(kernel_entry *entry, const kernel_request *request) {
+static bool load_from_disk(kernel_entry *entry, const kernel_request *request)
+{
     const char *folder = clattn_device_settings_of(request->device)->cache_dir;
     if (!folder)
         return false;
@@ -198,7 +209,8 @@ static bool load_from_disk(kernel_entry *entry, const kernel_request *request) {
     return loaded;
 }
 
-static clattn_status build(kernel_entry *entry, const kernel_request *request) {
+static clattn_status build(kernel_entry *entry, const kernel_request *request)
+{
     cl_program program = NULL;
     CLATTN_TRY(clattn_build_from_source(request->device, &request->sources, request->options, &program));
     cl_int code = adopt(entry, program, request->spec->entry);
@@ -212,7 +224,8 @@ static clattn_status build(kernel_entry *entry, const kernel_request *request) {
 }
 
 /* With the entry's build lock held. */
-static clattn_status make_ready(kernel_entry *entry, const kernel_request *request) {
+static clattn_status make_ready(kernel_entry *entry, const kernel_request *request)
+{
     if (entry->ready) {
         clattn_log(request->device, CLATTN_LOG_DEBUG, "kernel from memory: %s", entry->description);
         return CLATTN_OK;
@@ -231,7 +244,8 @@ static clattn_status make_ready(kernel_entry *entry, const kernel_request *reque
     return CLATTN_OK;
 }
 
-static clattn_status prepare(clattn_device *device, const clattn_kernel_spec *spec, kernel_request *request) {
+static clattn_status prepare(clattn_device *device, const clattn_kernel_spec *spec, kernel_request *request)
+{
     request->device = device;
     request->spec = spec;
     CLATTN_TRY(clattn_sources_load(clattn_device_settings_of(device)->kernel_dir, spec->source, &request->sources));
@@ -251,7 +265,8 @@ static clattn_status prepare(clattn_device *device, const clattn_kernel_spec *sp
     return CLATTN_OK;
 }
 
-static clattn_status get(kernel_request *request, clattn_kernel **out) {
+static clattn_status get(kernel_request *request, clattn_kernel **out)
+{
     kernel_table *table = table_of(request->device);
     kernel_entry *entry = table ? table_take(table, request) : NULL;
     if (!entry)
@@ -266,7 +281,8 @@ static clattn_status get(kernel_request *request, clattn_kernel **out) {
     return status;
 }
 
-clattn_status clattn_kernel_get(clattn_device *device, const clattn_kernel_spec *spec, clattn_kernel **out) {
+clattn_status clattn_kernel_get(clattn_device *device, const clattn_kernel_spec *spec, clattn_kernel **out)
+{
     kernel_request request = { 0 };
     clattn_status status = prepare(device, spec, &request);
     if (status == CLATTN_OK)
@@ -276,7 +292,8 @@ clattn_status clattn_kernel_get(clattn_device *device, const clattn_kernel_spec 
     return status;
 }
 
-void clattn_kernel_release(clattn_kernel *kernel) {
+void clattn_kernel_release(clattn_kernel *kernel)
+{
     if (!kernel)
         return;
     kernel_entry *entry = (kernel_entry *)kernel;
@@ -289,7 +306,8 @@ void clattn_kernel_release(clattn_kernel *kernel) {
         clattn_device_release(device);
 }
 
-bool clattn_kernel_is_fresh(clattn_kernel *kernel) {
+bool clattn_kernel_is_fresh(clattn_kernel *kernel)
+{
     kernel_entry *entry = (kernel_entry *)kernel;
     pthread_mutex_lock(&entry->build_lock);
     bool fresh = entry->fresh;
@@ -298,7 +316,8 @@ bool clattn_kernel_is_fresh(clattn_kernel *kernel) {
 }
 
 static void write_binary(const kernel_entry *entry, const clattn_device_settings *settings, const void *binary,
-                         size_t size) {
+                         size_t size)
+{
     const char *line = clattn_device_line(entry->device);
     clattn_entry stored = { .key = entry->key,
                             .device = line,
@@ -314,7 +333,8 @@ static void write_binary(const kernel_entry *entry, const clattn_device_settings
                    settings->cache_dir, entry->description, clattn_errno_text(error, reason));
 }
 
-void clattn_kernel_store(clattn_kernel *kernel) {
+void clattn_kernel_store(clattn_kernel *kernel)
+{
     kernel_entry *entry = (kernel_entry *)kernel;
     const clattn_device_settings *settings = clattn_device_settings_of(entry->device);
     pthread_mutex_lock(&entry->build_lock);

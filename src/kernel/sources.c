@@ -11,19 +11,22 @@
 
 #define MAX_SOURCE_SIZE ((size_t)16 << 20)
 
-static const clattn_embedded_file *find(const clattn_embedded_file *files, size_t count, const char *name) {
+static const clattn_embedded_file *find(const clattn_embedded_file *files, size_t count, const char *name)
+{
     for (size_t i = 0; i < count; i++)
         if (strcmp(files[i].name, name) == 0)
             return &files[i];
     return NULL;
 }
 
-static bool is_header(const char *name) {
+static bool is_header(const char *name)
+{
     size_t length = strlen(name);
     return length > 4 && strcmp(name + length - 4, ".clh") == 0;
 }
 
-static clattn_status read_source(const char *folder, const char *name, char **text) {
+static clattn_status read_source(const char *folder, const char *name, char **text)
+{
     char *path = clattn_path_join(folder, name);
     if (!path)
         return clattn_fail(CLATTN_OUT_OF_MEMORY, "no memory for the path of %s", name);
@@ -41,7 +44,8 @@ static clattn_status read_source(const char *folder, const char *name, char **te
     return status;
 }
 
-static clattn_status read_folder(const char *folder, clattn_sources *sources) {
+static clattn_status read_folder(const char *folder, clattn_sources *sources)
+{
     sources->owned = calloc(sources->header_count + 1, sizeof(*sources->owned));
     if (!sources->owned)
         return clattn_fail(CLATTN_OUT_OF_MEMORY, "no memory for kernel sources");
@@ -55,7 +59,8 @@ static clattn_status read_folder(const char *folder, clattn_sources *sources) {
     return CLATTN_OK;
 }
 
-static clattn_status load_embedded(const char *name, clattn_sources *sources) {
+static clattn_status load_embedded(const char *name, clattn_sources *sources)
+{
     const clattn_embedded_file *file = find(clattn_embedded_sources, clattn_embedded_source_count, name);
     const clattn_embedded_file *flattened = find(clattn_embedded_flattened, clattn_embedded_flattened_count, name);
     if (!file || !flattened)
@@ -76,7 +81,8 @@ static clattn_status load_embedded(const char *name, clattn_sources *sources) {
     return CLATTN_OK;
 }
 
-clattn_status clattn_sources_load(const char *kernel_dir, const char *name, clattn_sources *sources) {
+clattn_status clattn_sources_load(const char *kernel_dir, const char *name, clattn_sources *sources)
+{
     *sources = (clattn_sources){ 0 };
     clattn_status status = load_embedded(name, sources);
     if (status == CLATTN_OK && kernel_dir)
@@ -86,7 +92,8 @@ clattn_status clattn_sources_load(const char *kernel_dir, const char *name, clat
     return status;
 }
 
-void clattn_sources_free(clattn_sources *sources) {
+void clattn_sources_free(clattn_sources *sources)
+{
     for (size_t i = 0; sources->owned && i <= sources->header_count; i++)
         free(sources->owned[i]);
     free(sources->owned);
@@ -95,7 +102,8 @@ void clattn_sources_free(clattn_sources *sources) {
     *sources = (clattn_sources){ 0 };
 }
 
-void clattn_sources_add_to_key(const clattn_sources *sources, clattn_key *key) {
+void clattn_sources_add_to_key(const clattn_sources *sources, clattn_key *key)
+{
     clattn_key_add_text(key, sources->name);
     clattn_key_add_text(key, sources->main_text);
     for (size_t i = 0; i < sources->header_count; i++) {

@@ -18,13 +18,15 @@
 #define ENTRY_NAME_SIZE  (DIGITS + sizeof(SUFFIX)) /* with the NUL */
 #define TEMPORARY_LIFE_S 3600
 
-static void entry_name(clattn_key key, char name[ENTRY_NAME_SIZE]) {
+static void entry_name(clattn_key key, char name[ENTRY_NAME_SIZE])
+{
     clattn_key_hex(key, name);
     memcpy(name + DIGITS, SUFFIX, sizeof(SUFFIX));
 }
 
 /* Whether the name is the cache's, and which of its two forms it has. */
-static bool own_name(const char *name, bool *temporary) {
+static bool own_name(const char *name, bool *temporary)
+{
     if (strspn(name, "0123456789abcdef") < DIGITS || strncmp(name + DIGITS, SUFFIX, sizeof(SUFFIX) - 1) != 0)
         return false;
     const char *rest = name + DIGITS + sizeof(SUFFIX) - 1;
@@ -32,7 +34,8 @@ static bool own_name(const char *name, bool *temporary) {
     return *temporary || rest[0] == '\0';
 }
 
-static int read_path(const char *path, char **bytes, clattn_entry *entry, const char **defect) {
+static int read_path(const char *path, char **bytes, clattn_entry *entry, const char **defect)
+{
     size_t size = 0;
     *defect = NULL;
     int error = clattn_file_read(path, CLATTN_ENTRY_MAX_SIZE, bytes, &size);
@@ -41,7 +44,8 @@ static int read_path(const char *path, char **bytes, clattn_entry *entry, const 
     return error;
 }
 
-int clattn_store_read(const char *folder, clattn_key key, char **bytes, clattn_entry *entry, const char **defect) {
+int clattn_store_read(const char *folder, clattn_key key, char **bytes, clattn_entry *entry, const char **defect)
+{
     char name[ENTRY_NAME_SIZE];
     entry_name(key, name);
     char *path = clattn_path_join(folder, name);
@@ -61,7 +65,8 @@ int clattn_store_read(const char *folder, clattn_key key, char **bytes, clattn_e
     return error;
 }
 
-static int newest_first(const void *a, const void *b) {
+static int newest_first(const void *a, const void *b)
+{
     const clattn_store_file *x = a, *y = b;
     if (x->seconds != y->seconds)
         return x->seconds < y->seconds ? 1 : -1;
@@ -70,7 +75,8 @@ static int newest_first(const void *a, const void *b) {
     return strcmp(x->name, y->name);
 }
 
-static int list_add(clattn_store_list *list, const char *name, bool temporary, const struct stat *info) {
+static int list_add(clattn_store_list *list, const char *name, bool temporary, const struct stat *info)
+{
     /* Capacity is the next power of two. */
     if ((list->count & (list->count - 1)) == 0) {
         size_t capacity = list->count ? list->count * 2 : 1;
@@ -90,7 +96,8 @@ static int list_add(clattn_store_list *list, const char *name, bool temporary, c
     return 0;
 }
 
-static int list_read(DIR *folder, clattn_store_list *list) {
+static int list_read(DIR *folder, clattn_store_list *list)
+{
     for (;;) {
         errno = 0;
         struct dirent *item = readdir(folder);
@@ -109,7 +116,8 @@ static int list_read(DIR *folder, clattn_store_list *list) {
     }
 }
 
-int clattn_store_list_make(const char *folder, clattn_store_list *list) {
+int clattn_store_list_make(const char *folder, clattn_store_list *list)
+{
     *list = (clattn_store_list){ 0 };
     DIR *handle = opendir(folder);
     if (!handle)
@@ -123,7 +131,8 @@ int clattn_store_list_make(const char *folder, clattn_store_list *list) {
     return error;
 }
 
-void clattn_store_list_free(clattn_store_list *list) {
+void clattn_store_list_free(clattn_store_list *list)
+{
     for (size_t i = 0; i < list->count; i++)
         free(list->files[i].name);
     free(list->files);
@@ -131,7 +140,8 @@ void clattn_store_list_free(clattn_store_list *list) {
 }
 
 int clattn_store_read_listed(const char *folder, const clattn_store_file *file, char **bytes, clattn_entry *entry,
-                             const char **defect) {
+                             const char **defect)
+{
     char *path = clattn_path_join(folder, file->name);
     if (!path)
         return ENOMEM;
@@ -146,7 +156,8 @@ int clattn_store_read_listed(const char *folder, const clattn_store_file *file, 
     return 0;
 }
 
-int clattn_store_remove(const char *folder, const clattn_store_file *file) {
+int clattn_store_remove(const char *folder, const clattn_store_file *file)
+{
     char *path = clattn_path_join(folder, file->name);
     if (!path)
         return ENOMEM;
@@ -156,7 +167,8 @@ int clattn_store_remove(const char *folder, const clattn_store_file *file) {
 }
 
 /* What cannot be removed stays, and the next write tries again. */
-static void tidy(const char *folder, uint64_t max_bytes) {
+static void tidy(const char *folder, uint64_t max_bytes)
+{
     clattn_store_list list;
     if (clattn_store_list_make(folder, &list) != 0)
         return;
@@ -173,7 +185,8 @@ static void tidy(const char *folder, uint64_t max_bytes) {
     clattn_store_list_free(&list);
 }
 
-static int write_bytes(const char *folder, clattn_key key, const void *bytes, size_t size) {
+static int write_bytes(const char *folder, clattn_key key, const void *bytes, size_t size)
+{
     char name[ENTRY_NAME_SIZE];
     entry_name(key, name);
     char *path = clattn_path_join(folder, name);
@@ -186,7 +199,8 @@ static int write_bytes(const char *folder, clattn_key key, const void *bytes, si
     return error;
 }
 
-int clattn_store_write(const char *folder, const clattn_entry *entry, uint64_t max_bytes) {
+int clattn_store_write(const char *folder, const clattn_entry *entry, uint64_t max_bytes)
+{
     size_t size = clattn_entry_size(entry);
     if (size == 0 || size > max_bytes)
         return EFBIG;

@@ -5,12 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum {
-    WHERE_ANY,
-    WHERE_NVIDIA,
-    WHERE_WIDTH8,
-    WHERE_WIDTH16
-};
+enum { WHERE_ANY, WHERE_NVIDIA, WHERE_WIDTH8, WHERE_WIDTH16 };
 
 /* Sums of O in a work-item's registers; more of them spill on every GPU. */
 #define MAX_OUTPUTS_PER_WORK_ITEM 160
@@ -29,19 +24,8 @@ static const clattn_tile tiles[] = {
 #undef CLATTN_TILE
 
 /* Positions of the parameters in a row. */
-enum {
-    LANES_LANES,
-    LANES_VECTORS,
-    LANES_KEYS
-};
-enum {
-    SCALAR_TX,
-    SCALAR_TY,
-    SCALAR_TM,
-    SCALAR_TN,
-    SCALAR_DIM_SLICE,
-    SCALAR_KEY_SLICE
-};
+enum { LANES_LANES, LANES_VECTORS, LANES_KEYS };
+enum { SCALAR_TX, SCALAR_TY, SCALAR_TM, SCALAR_TN, SCALAR_DIM_SLICE, SCALAR_KEY_SLICE };
 
 const clattn_fragment *clattn_fragment_row(clattn_fragment_id id)
 {
@@ -135,7 +119,8 @@ bool clattn_tile_fits(const clattn_tile *tile, const clattn_tile_problem *proble
 {
     const size_t group = clattn_tile_work_group_size(tile);
     if (group > info->max_work_group_size) {
-        snprintf(why, why_size, "work-group size %zu is over the device's limit, %zu", group, info->max_work_group_size);
+        snprintf(why, why_size, "work-group size %zu is over the device's limit, %zu", group,
+                 info->max_work_group_size);
         return false;
     }
     const uint64_t local = clattn_tile_local_bytes(tile, problem);

@@ -18,10 +18,7 @@ typedef enum clattn_fragment_id {
 } clattn_fragment_id;
 #undef CLATTN_FRAGMENT
 
-typedef enum clattn_algorithm {
-    CLATTN_ALGORITHM_PREFILL,
-    CLATTN_ALGORITHM_DECODE
-} clattn_algorithm;
+typedef enum clattn_algorithm { CLATTN_ALGORITHM_PREFILL, CLATTN_ALGORITHM_DECODE } clattn_algorithm;
 
 #define CLATTN_TILE_MAX_PARAMETERS 6
 #define CLATTN_TILE_NAME_SIZE      64

@@ -129,8 +129,7 @@ clattn_status clattn_step_enqueue(const clattn_plan *plan, clattn_step_kind kind
 {
     clattn_kernel *kernel = plan->steps[kind].kernel;
     pthread_mutex_lock(&kernel->lock);
-    const cl_int code =
-        set_and_enqueue(plan, kind, args, bindings, global, queue, num_wait, wait_list, event);
+    const cl_int code = set_and_enqueue(plan, kind, args, bindings, global, queue, num_wait, wait_list, event);
     pthread_mutex_unlock(&kernel->lock);
     return code == CL_SUCCESS ? CLATTN_OK : clattn_fail_cl("clEnqueueNDRangeKernel", code);
 }

@@ -65,7 +65,8 @@ static clattn_status choose_fragment(clattn_plan *plan, const char *wanted)
     return CLATTN_OK;
 }
 
-static bool is_tile_named(const clattn_plan *plan, const clattn_tile *tile, clattn_algorithm algorithm, const char *wanted)
+static bool is_tile_named(const clattn_plan *plan, const clattn_tile *tile, clattn_algorithm algorithm,
+                          const char *wanted)
 {
     char name[CLATTN_TILE_NAME_SIZE];
     clattn_tile_name(tile, name);
@@ -80,11 +81,12 @@ static clattn_status check_tile_name(const clattn_plan *plan, const char *argume
             return CLATTN_OK;
     if (!wanted)
         return CLATTN_OK;
-    return clattn_fail(CLATTN_INVALID_ARGUMENT, "%s is \"%s\"; it has to be a tile of %s in tiles.def", argument, wanted,
-                       clattn_fragment_row(plan->fragment)->name);
+    return clattn_fail(CLATTN_INVALID_ARGUMENT, "%s is \"%s\"; it has to be a tile of %s in tiles.def", argument,
+                       wanted, clattn_fragment_row(plan->fragment)->name);
 }
 
-static bool is_candidate(const clattn_plan *plan, const clattn_tile *tile, clattn_algorithm algorithm, const char *wanted)
+static bool is_candidate(const clattn_plan *plan, const clattn_tile *tile, clattn_algorithm algorithm,
+                         const char *wanted)
 {
     if (wanted)
         return is_tile_named(plan, tile, algorithm, wanted);
@@ -188,8 +190,8 @@ static clattn_status choose_split_size(clattn_plan *plan, int32_t wanted)
     const int32_t keys = clattn_tile_keys(plan->steps[CLATTN_STEP_DECODE].tile);
     if (wanted < 0 || wanted % keys != 0)
         return clattn_fail(CLATTN_INVALID_ARGUMENT,
-                           "split_size is %" PRId32 "; it has to be a multiple of the decode tile's keys, %" PRId32, wanted,
-                           keys);
+                           "split_size is %" PRId32 "; it has to be a multiple of the decode tile's keys, %" PRId32,
+                           wanted, keys);
     plan->split_size = wanted ? wanted : (DEFAULT_SPLIT_SIZE + keys - 1) / keys * keys;
     return CLATTN_OK;
 }
@@ -326,8 +328,8 @@ bool clattn_plan_possible(const clattn_device *device, const clattn_problem *pro
     return fits[CLATTN_ALGORITHM_PREFILL] && fits[CLATTN_ALGORITHM_DECODE];
 }
 
-clattn_status clattn_plan_build(clattn_device *device, const clattn_attention_desc *desc, const clattn_plan_params *params,
-                                clattn_plan **out)
+clattn_status clattn_plan_build(clattn_device *device, const clattn_attention_desc *desc,
+                                const clattn_plan_params *params, clattn_plan **out)
 {
     clattn_plan *plan = calloc(1, sizeof(*plan));
     if (!plan)

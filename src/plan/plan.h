@@ -39,12 +39,11 @@ struct clattn_plan {
     char *refused; /* see clattn_plan_info */
 };
 
-
 const char *clattn_step_name(clattn_step_kind kind);
 
 /* clattn_plan_create with a checked device and params; see there for the errors. */
-clattn_status clattn_plan_build(clattn_device *device, const clattn_attention_desc *desc, const clattn_plan_params *params,
-                                clattn_plan **out);
+clattn_status clattn_plan_build(clattn_device *device, const clattn_attention_desc *desc,
+                                const clattn_plan_params *params, clattn_plan **out);
 void clattn_plan_free(clattn_plan *plan);
 
 /* Whether some fragment has a tile of each kernel within the device's limits; else a line for each that has not. */
@@ -54,10 +53,10 @@ bool clattn_plan_possible(const clattn_device *device, const clattn_problem *pro
 typedef struct clattn_launches {
     const clattn_plan *plan; /* that it was made for */
     int32_t batch;
-    int32_t q_len, kv_len;   /* of uniform sequences; the largest otherwise */
-    int32_t prefill_rows;    /* most packed rows of a prefill sequence; 0: no prefill */
-    int32_t decode_rows;     /* most packed rows of a decode sequence; 0: no decode */
-    int32_t splits;          /* of the longest decode sequence; 1: no combine */
+    int32_t q_len, kv_len; /* of uniform sequences; the largest otherwise */
+    int32_t prefill_rows;  /* most packed rows of a prefill sequence; 0: no prefill */
+    int32_t decode_rows;   /* most packed rows of a decode sequence; 0: no decode */
+    int32_t splits;        /* of the longest decode sequence; 1: no combine */
 } clattn_launches;
 
 /* The launches of any step within the plan's bounds. */

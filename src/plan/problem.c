@@ -94,8 +94,9 @@ static clattn_status check_lengths(const clattn_attention_desc *d)
 static clattn_status check_heads_and_logits(const clattn_attention_desc *d)
 {
     if (d->q_heads % d->kv_heads != 0)
-        return clattn_fail(CLATTN_INVALID_ARGUMENT, "q_heads is %" PRId32 "; it has to be a multiple of kv_heads, %" PRId32,
-                           d->q_heads, d->kv_heads);
+        return clattn_fail(CLATTN_INVALID_ARGUMENT,
+                           "q_heads is %" PRId32 "; it has to be a multiple of kv_heads, %" PRId32, d->q_heads,
+                           d->kv_heads);
     if ((int64_t)d->max_q_len * (d->q_heads / d->kv_heads) > MAX_LENGTH)
         return clattn_fail(CLATTN_INVALID_ARGUMENT,
                            "max_q_len * q_heads / kv_heads is %" PRId64 "; it has to be up to %d",
@@ -106,14 +107,16 @@ static clattn_status check_heads_and_logits(const clattn_attention_desc *d)
         return clattn_fail(CLATTN_INVALID_ARGUMENT, "softcap is %g; it has to be finite and at least 0",
                            (double)d->softcap);
     if (!d->mask_kind && (d->has_mask_offsets || d->has_mask_row_strides))
-        return clattn_fail(CLATTN_INVALID_ARGUMENT, "mask_kind is NONE; has_mask_offsets and has_mask_row_strides need a mask");
+        return clattn_fail(CLATTN_INVALID_ARGUMENT,
+                           "mask_kind is NONE; has_mask_offsets and has_mask_row_strides need a mask");
     return CLATTN_OK;
 }
 
 /* On the description with its defaults filled in. */
 static clattn_status check_layouts(const clattn_attention_desc *d)
 {
-    const bool ragged_q = d->q_length_mode == CLATTN_LENGTH_RAGGED, ragged_kv = d->kv_length_mode == CLATTN_LENGTH_RAGGED;
+    const bool ragged_q = d->q_length_mode == CLATTN_LENGTH_RAGGED,
+               ragged_kv = d->kv_length_mode == CLATTN_LENGTH_RAGGED;
     const int64_t q_batch = ragged_q ? 1 : d->max_batch, q_tokens = ragged_q ? d->max_q_tokens : d->max_q_len;
     const int64_t kv_batch = ragged_kv ? 1 : d->max_batch, kv_tokens = ragged_kv ? d->max_kv_tokens : d->max_kv_len;
     const struct {
@@ -181,7 +184,8 @@ clattn_status clattn_problem_init(clattn_problem *problem, const clattn_attentio
     if (!desc)
         return clattn_fail(CLATTN_INVALID_ARGUMENT, "desc is NULL; it has to be a clattn_attention_desc");
     if (desc->struct_size != sizeof(*desc))
-        return clattn_fail(CLATTN_INVALID_ARGUMENT, "desc->struct_size is %zu; it has to be %zu (CLATTN_ATTENTION_DESC sets it)",
+        return clattn_fail(CLATTN_INVALID_ARGUMENT,
+                           "desc->struct_size is %zu; it has to be %zu (CLATTN_ATTENTION_DESC sets it)",
                            desc->struct_size, sizeof(*desc));
     CLATTN_TRY(check_integers(desc));
     CLATTN_TRY(check_lengths(desc));

@@ -17,7 +17,9 @@ int64_t clattn_reach(const clattn_dimension *dimensions, int count, int64_t row)
 
 int64_t clattn_tensor_reach(const clattn_strides *strides, int64_t batch, int64_t tokens, int64_t heads, int64_t row)
 {
-    const clattn_dimension dimensions[] = { { batch, strides->batch }, { tokens, strides->token }, { heads, strides->head } };
+    const clattn_dimension dimensions[] = { { batch, strides->batch },
+                                            { tokens, strides->token },
+                                            { heads, strides->head } };
     return clattn_reach(dimensions, 3, row);
 }
 

@@ -13,8 +13,8 @@ typedef struct clattn_dimension {
     int64_t length, stride;
 } clattn_dimension;
 
-/* Elements from the tensor's start up to and with its last one, where the innermost rows hold `row` contiguous elements:
- * 0 when it is empty, -1 when the count overflows. */
+/* Elements from the tensor's start up to and with its last one, where the innermost rows hold `row` contiguous
+ * elements: 0 when it is empty, -1 when the count overflows. */
 int64_t clattn_reach(const clattn_dimension *dimensions, int count, int64_t row);
 
 /* The same for [batch, tokens, heads, row] by strides. */

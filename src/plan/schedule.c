@@ -61,8 +61,10 @@ clattn_status clattn_workspace_of_bounds(const clattn_plan *plan, size_t *size)
     clattn_launches launches = { .plan = plan, .batch = plan->problem.desc.max_batch, .splits = 1 };
     if (launches.batch > 0)
         add_largest_decode(&launches);
-    const size_t factors[] = { (size_t)launches.batch, (size_t)plan->problem.desc.kv_heads, (size_t)launches.decode_rows,
-                               (size_t)launches.splits, (size_t)plan->problem.desc.v_head_dim + 2, sizeof(float) };
+    const size_t factors[] = {
+        (size_t)launches.batch,  (size_t)plan->problem.desc.kv_heads,       (size_t)launches.decode_rows,
+        (size_t)launches.splits, (size_t)plan->problem.desc.v_head_dim + 2, sizeof(float)
+    };
     size_t product = 1;
     for (size_t i = 0; i < sizeof(factors) / sizeof(factors[0]); i++)
         if (__builtin_mul_overflow(product, factors[i], &product))
@@ -79,16 +81,17 @@ static clattn_status check_length(const char *name, int32_t b, int64_t value, in
     if (value >= low && value <= high)
         return CLATTN_OK;
     if (b < 0)
-        return clattn_fail(CLATTN_INVALID_ARGUMENT, "%s is %" PRId64 "; it has to be %" PRId64 " to %" PRId64, name, value,
-                           low, high);
-    return clattn_fail(CLATTN_INVALID_ARGUMENT, "%s[%" PRId32 "] is %" PRId64 "; it has to be %" PRId64 " to %" PRId64, name,
-                       b, value, low, high);
+        return clattn_fail(CLATTN_INVALID_ARGUMENT, "%s is %" PRId64 "; it has to be %" PRId64 " to %" PRId64, name,
+                           value, low, high);
+    return clattn_fail(CLATTN_INVALID_ARGUMENT, "%s[%" PRId32 "] is %" PRId64 "; it has to be %" PRId64 " to %" PRId64,
+                       name, b, value, low, high);
 }
 
 static clattn_status check_arrays(const clattn_attention_desc *desc, const clattn_lengths *lengths)
 {
     if (lengths->q_lens && desc->q_length_mode != CLATTN_LENGTH_RAGGED)
-        return clattn_fail(CLATTN_INVALID_ARGUMENT, "q_lens is given; it has to be NULL, because the plan's Q is not ragged");
+        return clattn_fail(CLATTN_INVALID_ARGUMENT,
+                           "q_lens is given; it has to be NULL, because the plan's Q is not ragged");
     if (lengths->kv_lens && desc->kv_length_mode == CLATTN_LENGTH_UNIFORM)
         return clattn_fail(CLATTN_INVALID_ARGUMENT,
                            "kv_lens is given; it has to be NULL, because the plan's kv_length_mode is UNIFORM");

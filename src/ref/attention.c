@@ -12,24 +12,28 @@ typedef struct span {
     int32_t length;
 } span;
 
-static int64_t clamp(int64_t value, int64_t low, int64_t high) {
+static int64_t clamp(int64_t value, int64_t low, int64_t high)
+{
     return value < low ? low : value > high ? high : value;
 }
 
-static span ragged_span(const int32_t *cu_seqlens, int32_t b, int64_t tokens, int32_t max_length) {
+static span ragged_span(const int32_t *cu_seqlens, int32_t b, int64_t tokens, int32_t max_length)
+{
     int64_t first = clamp(cu_seqlens[b], 0, tokens);
     int64_t end = clamp(cu_seqlens[b + 1], 0, tokens);
     return (span){ first, (int32_t)clamp(end - first, 0, max_length) };
 }
 
-static span q_span(const clattn_attention_desc *desc, const ref_inputs *in, int32_t b) {
+static span q_span(const clattn_attention_desc *desc, const ref_inputs *in, int32_t b)
+{
     int64_t tokens = desc->max_q_tokens ? desc->max_q_tokens : (int64_t)desc->max_batch * desc->max_q_len;
     if (desc->q_length_mode == CLATTN_LENGTH_RAGGED)
         return ragged_span(in->cu_seqlens_q, b, tokens, desc->max_q_len);
     return (span){ 0, (int32_t)clamp(in->q_len, 0, desc->max_q_len) };
 }
 
-static span kv_span(const clattn_attention_desc *desc, const ref_inputs *in, int32_t b) {
+static span kv_span(const clattn_attention_desc *desc, const ref_inputs *in, int32_t b)
+{
     int64_t tokens = desc->max_kv_tokens ? desc->max_kv_tokens : (int64_t)desc->max_batch * desc->max_kv_len;
     if (desc->kv_length_mode == CLATTN_LENGTH_RAGGED) {
         span packed = ragged_span(in->cu_seqlens_kv, b, tokens, desc->max_kv_len);
@@ -41,32 +45,39 @@ static span kv_span(const clattn_attention_desc *desc, const ref_inputs *in, int
     return (span){ 0, (int32_t)clamp(length, 0, desc->max_kv_len) };
 }
 
-int32_t ref_q_len(const clattn_attention_desc *desc, const ref_inputs *in, int32_t b) {
+int32_t ref_q_len(const clattn_attention_desc *desc, const ref_inputs *in, int32_t b)
+{
     return q_span(desc, in, b).length;
 }
 
-int32_t ref_kv_len(const clattn_attention_desc *desc, const ref_inputs *in, int32_t b) {
+int32_t ref_kv_len(const clattn_attention_desc *desc, const ref_inputs *in, int32_t b)
+{
     return kv_span(desc, in, b).length;
 }
 
-int32_t ref_v_head_dim(const clattn_attention_desc *desc) {
+int32_t ref_v_head_dim(const clattn_attention_desc *desc)
+{
     return desc->v_head_dim ? desc->v_head_dim : desc->head_dim;
 }
 
-static int64_t element(const clattn_strides *strides, int32_t b, int64_t token, int32_t head) {
+static int64_t element(const clattn_strides *strides, int32_t b, int64_t token, int32_t head)
+{
     return b * strides->batch + token * strides->token + head * strides->head;
 }
 
-int64_t ref_o_index(const clattn_attention_desc *desc, const ref_inputs *in, int32_t b, int32_t i, int32_t q_head) {
+int64_t ref_o_index(const clattn_attention_desc *desc, const ref_inputs *in, int32_t b, int32_t i, int32_t q_head)
+{
     return element(&desc->o, b, q_span(desc, in, b).first + i, q_head);
 }
 
-int64_t ref_lse_index(const clattn_attention_desc *desc, const ref_inputs *in, int32_t b, int32_t i, int32_t q_head) {
+int64_t ref_lse_index(const clattn_attention_desc *desc, const ref_inputs *in, int32_t b, int32_t i, int32_t q_head)
+{
     return element(&desc->lse, b, q_span(desc, in, b).first + i, q_head);
 }
 
 /* p of query i. */
-static int64_t position(const clattn_attention_desc *desc, const ref_inputs *in, int32_t b, int32_t i) {
+static int64_t position(const clattn_attention_desc *desc, const ref_inputs *in, int32_t b, int32_t i)
+{
     switch (desc->q_offset_mode) {
     case CLATTN_Q_OFFSET_CONSTANT:
         return (int64_t)i + desc->q_offset;
@@ -79,14 +90,16 @@ static int64_t position(const clattn_attention_desc *desc, const ref_inputs *in,
 }
 
 static int64_t mask_index(const clattn_attention_desc *desc, const ref_inputs *in, int32_t b, int32_t q_head, int32_t i,
-                          int32_t j) {
+                          int32_t j)
+{
     int64_t start = desc->has_mask_offsets ? in->mask_offsets[b] : b * desc->mask_batch_stride;
     int64_t row_stride = desc->has_mask_row_strides ? in->mask_row_strides[b] : desc->mask_q_stride;
     return start + q_head * desc->mask_head_stride + i * row_stride + j * desc->mask_kv_stride;
 }
 
 static double additive_mask(const clattn_attention_desc *desc, const ref_inputs *in, int32_t b, int32_t q_head,
-                            int32_t i, int32_t j) {
+                            int32_t i, int32_t j)
+{
     if (desc->mask_kind != CLATTN_MASK_ADD_F32 && desc->mask_kind != CLATTN_MASK_ADD_F16)
         return 0.0;
     clattn_dtype dtype = desc->mask_kind == CLATTN_MASK_ADD_F32 ? CLATTN_F32 : CLATTN_F16;
@@ -94,14 +107,16 @@ static double additive_mask(const clattn_attention_desc *desc, const ref_inputs 
 }
 
 static bool mask_keeps(const clattn_attention_desc *desc, const ref_inputs *in, int32_t b, int32_t q_head, int32_t i,
-                       int32_t j) {
+                       int32_t j)
+{
     if (desc->mask_kind == CLATTN_MASK_BOOL)
         return ((const uint8_t *)in->mask)[mask_index(desc, in, b, q_head, i, j)] != 0;
     return !(additive_mask(desc, in, b, q_head, i, j) <= -1e30); /* so a NaN is kept, and added */
 }
 
 bool ref_attends(const clattn_attention_desc *desc, const ref_inputs *in, int32_t b, int32_t q_head, int32_t i,
-                 int32_t j) {
+                 int32_t j)
+{
     int64_t p = position(desc, in, b, i);
     bool lr = desc->window_mode == CLATTN_WINDOW_LR;
     if (j < 0 || j >= ref_kv_len(desc, in, b))
@@ -116,7 +131,8 @@ bool ref_attends(const clattn_attention_desc *desc, const ref_inputs *in, int32_
 }
 
 static double logit(const clattn_attention_desc *desc, const ref_inputs *in, int32_t b, int32_t q_head, int32_t i,
-                    int32_t j, const double *q, const double *k) {
+                    int32_t j, const double *q, const double *k)
+{
     double dot = 0.0;
     for (int32_t d = 0; d < desc->head_dim; d++)
         dot += q[d] * k[d];
@@ -136,14 +152,16 @@ typedef struct scratch {
     double *kv;     /* max(head_dim, v_head_dim) */
 } scratch;
 
-static void scratch_free(scratch *s) {
+static void scratch_free(scratch *s)
+{
     free(s->logits);
     free(s->keys);
     free(s->q);
     free(s->kv);
 }
 
-static bool scratch_make(scratch *s, int32_t kv_len, int32_t head_dim, int32_t v_head_dim) {
+static bool scratch_make(scratch *s, int32_t kv_len, int32_t head_dim, int32_t v_head_dim)
+{
     size_t keys = (size_t)kv_len + 1; /* never an allocation of 0 bytes, which may give NULL */
     size_t dims = (size_t)(head_dim > v_head_dim ? head_dim : v_head_dim);
     s->logits = malloc(keys * sizeof(double));
@@ -158,7 +176,8 @@ static bool scratch_make(scratch *s, int32_t kv_len, int32_t head_dim, int32_t v
 
 /* First pass: the logits of attended keys, and only those keys are read. Returns their number. */
 static int32_t row_logits(const clattn_attention_desc *desc, const ref_inputs *in, int32_t b, int32_t q_head, int32_t i,
-                          const scratch *s) {
+                          const scratch *s)
+{
     int32_t kv_head = q_head / (desc->q_heads / desc->kv_heads);
     span keys = kv_span(desc, in, b);
     int32_t count = 0;
@@ -176,7 +195,8 @@ static int32_t row_logits(const clattn_attention_desc *desc, const ref_inputs *i
 }
 
 bool ref_attention_row(const clattn_attention_desc *desc, const ref_inputs *in, int32_t b, int32_t q_head, int32_t i,
-                       double *out, ref_row *row) {
+                       double *out, ref_row *row)
+{
     int32_t v_dim = ref_v_head_dim(desc);
     int32_t kv_head = q_head / (desc->q_heads / desc->kv_heads);
     span keys = kv_span(desc, in, b);

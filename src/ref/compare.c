@@ -4,7 +4,8 @@
 
 #include "ref/ref_internal.h"
 
-ref_tolerance ref_tolerance_of(clattn_dtype dtype) {
+ref_tolerance ref_tolerance_of(clattn_dtype dtype)
+{
     switch (dtype) {
     case CLATTN_F16:
         return (ref_tolerance){ .absolute = 2e-3, .logit = 0.0, .relative = 4e-3 };
@@ -16,7 +17,8 @@ ref_tolerance ref_tolerance_of(clattn_dtype dtype) {
     return (ref_tolerance){ .absolute = 2e-5, .logit = 1e-6, .relative = 1e-3 };
 }
 
-bool ref_passed(const ref_comparison *comparison) {
+bool ref_passed(const ref_comparison *comparison)
+{
     return comparison->compared > 0 && comparison->failed == 0;
 }
 
@@ -27,7 +29,8 @@ typedef struct place {
 } place;
 
 static void compare_element(const ref_tolerance *tolerance, const place *at, double got, double want,
-                            ref_comparison *result) {
+                            ref_comparison *result)
+{
     double error = 0.0, ratio = 0.0;
     if (isfinite(got) && isfinite(want)) {
         error = fabs(got - want);
@@ -60,7 +63,8 @@ typedef struct comparer {
     double *want; /* [v_head_dim] */
 } comparer;
 
-static bool compare_row(const comparer *c, int32_t b, int32_t q_head, int32_t i) {
+static bool compare_row(const comparer *c, int32_t b, int32_t q_head, int32_t i)
+{
     ref_row row;
     if (!ref_attention_row(c->desc, c->in, b, q_head, i, c->want, &row))
         return false;
@@ -78,7 +82,8 @@ static bool compare_row(const comparer *c, int32_t b, int32_t q_head, int32_t i)
     return true;
 }
 
-static bool compare_sequence(const comparer *c, const ref_sampling *sampling, int32_t b) {
+static bool compare_sequence(const comparer *c, const ref_sampling *sampling, int32_t b)
+{
     int32_t q_len = ref_q_len(c->desc, c->in, b);
     bool *chosen = malloc((size_t)q_len + 1);
     bool ok = chosen != NULL;
@@ -92,7 +97,8 @@ static bool compare_sequence(const comparer *c, const ref_sampling *sampling, in
 }
 
 bool ref_compare(const clattn_attention_desc *desc, const ref_inputs *in, const void *o, const float *lse,
-                 const ref_sampling *sampling, ref_comparison *o_result, ref_comparison *lse_result) {
+                 const ref_sampling *sampling, ref_comparison *o_result, ref_comparison *lse_result)
+{
     *o_result = (ref_comparison){ 0 };
     if (lse_result)
         *lse_result = (ref_comparison){ 0 };

@@ -4,19 +4,22 @@
 
 #include "ref/ref_internal.h"
 
-static uint32_t bits_of(float value) {
+static uint32_t bits_of(float value)
+{
     uint32_t bits;
     memcpy(&bits, &value, sizeof(bits));
     return bits;
 }
 
-static float float_of(uint32_t bits) {
+static float float_of(uint32_t bits)
+{
     float value;
     memcpy(&value, &bits, sizeof(value));
     return value;
 }
 
-float ref_f32_from_f16(uint16_t bits) {
+float ref_f32_from_f16(uint16_t bits)
+{
     uint32_t sign = (uint32_t)(bits & 0x8000u) << 16;
     uint32_t exponent = (bits >> 10) & 31u;
     uint32_t mantissa = bits & 1023u;
@@ -29,11 +32,13 @@ float ref_f32_from_f16(uint16_t bits) {
     return float_of(sign | (exponent + 112u) << 23 | mantissa << 13);
 }
 
-float ref_f32_from_bf16(uint16_t bits) {
+float ref_f32_from_bf16(uint16_t bits)
+{
     return float_of((uint32_t)bits << 16);
 }
 
-uint16_t ref_f16_from_f32(float value) {
+uint16_t ref_f16_from_f32(float value)
+{
     uint32_t bits = bits_of(value);
     uint16_t sign = (uint16_t)(bits >> 16 & 0x8000u);
     uint32_t magnitude = bits & 0x7fffffffu;
@@ -47,7 +52,8 @@ uint16_t ref_f16_from_f32(float value) {
     return sign | (uint16_t)((rebiased + 0xfffu + (rebiased >> 13 & 1u)) >> 13);
 }
 
-uint16_t ref_bf16_from_f32(float value) {
+uint16_t ref_bf16_from_f32(float value)
+{
     uint32_t bits = bits_of(value);
     if ((bits & 0x7fffffffu) > 0x7f800000u)
         return (uint16_t)(bits >> 16 | 0x40u); /* a NaN whose payload is in the lower half would become Inf */
@@ -56,20 +62,23 @@ uint16_t ref_bf16_from_f32(float value) {
 
 /* To float with the last bit odd when inexact, so that a second rounding to a shorter type gives what one rounding of
  * `value` would. */
-static float round_to_odd(double value) {
+static float round_to_odd(double value)
+{
     float rounded = (float)value;
     if (isnan(value) || (double)rounded == value || (bits_of(rounded) & 1u))
         return rounded;
     return nextafterf(rounded, value > (double)rounded ? INFINITY : -INFINITY);
 }
 
-double ref_load(const void *data, clattn_dtype dtype, int64_t index) {
+double ref_load(const void *data, clattn_dtype dtype, int64_t index)
+{
     double value;
     ref_load_row(data, dtype, index, 1, &value);
     return value;
 }
 
-void ref_load_row(const void *data, clattn_dtype dtype, int64_t index, int32_t count, double *out) {
+void ref_load_row(const void *data, clattn_dtype dtype, int64_t index, int32_t count, double *out)
+{
     const float *f32 = (const float *)data + index;
     const uint16_t *half = (const uint16_t *)data + index;
     switch (dtype) {
@@ -88,7 +97,8 @@ void ref_load_row(const void *data, clattn_dtype dtype, int64_t index, int32_t c
     }
 }
 
-void ref_store(void *data, clattn_dtype dtype, int64_t index, double value) {
+void ref_store(void *data, clattn_dtype dtype, int64_t index, double value)
+{
     switch (dtype) {
     case CLATTN_F32:
         ((float *)data)[index] = (float)value;

@@ -2,8 +2,8 @@
 #ifndef CLATTN_REF_REF_H
 #define CLATTN_REF_REF_H
 
-/* Attention in float64 on the host, written to be obviously right: what tests, `clattn check` and `clattn bench` compare
- * with. Plain C over host memory; knows the public descriptions and nothing else of the library. Semantics:
+/* Attention in float64 on the host, written to be obviously right: what tests, `clattn check` and `clattn bench`
+ * compare with. Plain C over host memory; knows the public descriptions and nothing else of the library. Semantics:
  * docs/semantics.md. Thread-safe: no state. */
 
 #include <stdbool.h>
@@ -33,10 +33,12 @@ int32_t ref_q_len(const clattn_attention_desc *desc, const ref_inputs *in, int32
 int32_t ref_kv_len(const clattn_attention_desc *desc, const ref_inputs *in, int32_t b);
 
 /* Whether query i of q_head in sequence b attends key j (j < kv_len is part of the answer). */
-bool ref_attends(const clattn_attention_desc *desc, const ref_inputs *in, int32_t b, int32_t q_head, int32_t i, int32_t j);
+bool ref_attends(const clattn_attention_desc *desc, const ref_inputs *in, int32_t b, int32_t q_head, int32_t i,
+                 int32_t j);
 
-/* One row: out[v_head_dim]. A NaN or +inf logit of an attended key makes O and LSE NaN, and so do attended logits that are
- * all -inf (exp(-inf - -inf)), unless a finite sink stands beside them. Logits live on the heap: returns false when there is no memory for them. */
+/* One row: out[v_head_dim]. A NaN or +inf logit of an attended key makes O and LSE NaN, and so do attended logits that
+ * are all -inf (exp(-inf - -inf)), unless a finite sink stands beside them. Logits live on the heap: returns false when
+ * there is no memory for them. */
 bool ref_attention_row(const clattn_attention_desc *desc, const ref_inputs *in, int32_t b, int32_t q_head, int32_t i,
                        double *out, ref_row *row);
 
@@ -59,12 +61,12 @@ typedef struct ref_sampling {
 } ref_sampling;
 
 typedef struct ref_comparison {
-    int64_t compared;     /* elements; a comparison of none is no success */
-    int64_t failed;       /* elements over tolerance; NaN matches NaN only, Inf the same Inf only */
-    double max_error;     /* largest |got - want| of finite pairs */
-    double max_ratio;     /* largest error over its tolerance; infinite when NaN or Inf differ */
+    int64_t compared;        /* elements; a comparison of none is no success */
+    int64_t failed;          /* elements over tolerance; NaN matches NaN only, Inf the same Inf only */
+    double max_error;        /* largest |got - want| of finite pairs */
+    double max_ratio;        /* largest error over its tolerance; infinite when NaN or Inf differ */
     int32_t b, i, q_head, d; /* the element with max_ratio; d is -1 in an LSE */
-    double got, want;     /* there */
+    double got, want;        /* there */
 } ref_comparison;
 
 /* Compares O (o_dtype, by strides) and, when lse is not NULL, LSE with the reference. *lse_result may be NULL with lse.
@@ -90,8 +92,8 @@ typedef struct ref_random {
     uint64_t state;
 } ref_random;
 uint64_t ref_random_bits(ref_random *random);
-double ref_random_uniform(ref_random *random); /* [0, 1) */
-double ref_random_normal(ref_random *random);  /* mean 0, variance 1 */
+double ref_random_uniform(ref_random *random);                           /* [0, 1) */
+double ref_random_normal(ref_random *random);                            /* mean 0, variance 1 */
 int64_t ref_random_range(ref_random *random, int64_t low, int64_t high); /* low .. high, both included */
 
 #endif

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "ref/ref_internal.h"
 
-static bool beside_tile_edge(int32_t i, int32_t row_tile) {
+static bool beside_tile_edge(int32_t i, int32_t row_tile)
+{
     return row_tile > 0 && (i % row_tile == 0 || i % row_tile == row_tile - 1);
 }
 
-int32_t ref_sample_rows(const ref_sampling *sampling, int32_t b, int32_t q_head, int32_t q_len, bool *chosen) {
+int32_t ref_sample_rows(const ref_sampling *sampling, int32_t b, int32_t q_head, int32_t q_len, bool *chosen)
+{
     bool all = sampling == NULL || sampling->max_rows_per_head <= 0 || sampling->max_rows_per_head >= q_len;
     int32_t count = 0;
     for (int32_t i = 0; i < q_len; i++) {

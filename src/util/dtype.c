@@ -10,14 +10,17 @@ static const struct {
     [CLATTN_BF16] = { "bf16", 2 },
 };
 
-static int known(clattn_dtype dtype) {
+static int known(clattn_dtype dtype)
+{
     return (int)dtype >= 0 && (int)dtype < CLATTN_DTYPE_COUNT;
 }
 
-const char *clattn_dtype_name(clattn_dtype dtype) {
+const char *clattn_dtype_name(clattn_dtype dtype)
+{
     return known(dtype) ? dtypes[dtype].name : NULL;
 }
 
-size_t clattn_dtype_size(clattn_dtype dtype) {
+size_t clattn_dtype_size(clattn_dtype dtype)
+{
     return known(dtype) ? dtypes[dtype].size : 0;
 }

@@ -12,13 +12,15 @@
 
 #include "util/text.h"
 
-const char *clattn_errno_text(int code, char text[CLATTN_ERRNO_TEXT_SIZE]) {
+const char *clattn_errno_text(int code, char text[CLATTN_ERRNO_TEXT_SIZE])
+{
     if (strerror_r(code, text, CLATTN_ERRNO_TEXT_SIZE) != 0)
         snprintf(text, CLATTN_ERRNO_TEXT_SIZE, "error %d", code);
     return text;
 }
 
-static int read_all(int file, char *data, size_t size, size_t *done) {
+static int read_all(int file, char *data, size_t size, size_t *done)
+{
     *done = 0;
     while (*done < size) {
         ssize_t got = read(file, data + *done, size - *done);
@@ -33,7 +35,8 @@ static int read_all(int file, char *data, size_t size, size_t *done) {
     return 0;
 }
 
-static int size_of_open(int file, size_t max_size, size_t *size) {
+static int size_of_open(int file, size_t max_size, size_t *size)
+{
     struct stat info;
     if (fstat(file, &info) != 0)
         return errno;
@@ -47,7 +50,8 @@ static int size_of_open(int file, size_t max_size, size_t *size) {
     return 0;
 }
 
-static int read_open(int file, size_t max_size, char **data, size_t *size) {
+static int read_open(int file, size_t max_size, char **data, size_t *size)
+{
     size_t expected = 0;
     int error = size_of_open(file, max_size, &expected);
     if (error)
@@ -65,7 +69,8 @@ static int read_open(int file, size_t max_size, char **data, size_t *size) {
     return 0;
 }
 
-int clattn_file_read(const char *path, size_t max_size, char **data, size_t *size) {
+int clattn_file_read(const char *path, size_t max_size, char **data, size_t *size)
+{
     /* Not blocking: a FIFO in the folder must not hang the reader. */
     int file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (file < 0)
@@ -75,14 +80,16 @@ int clattn_file_read(const char *path, size_t max_size, char **data, size_t *siz
     return error;
 }
 
-static int make_folder(const char *path) {
+static int make_folder(const char *path)
+{
     if (mkdir(path, 0700) == 0)
         return 0;
     int error = errno;
     return clattn_file_is_folder(path) ? 0 : error;
 }
 
-int clattn_file_make_folders(const char *path) {
+int clattn_file_make_folders(const char *path)
+{
     char *copy = clattn_text_copy(path);
     if (!copy)
         return ENOMEM;
@@ -100,7 +107,8 @@ int clattn_file_make_folders(const char *path) {
     return error;
 }
 
-static int write_all(int file, const char *data, size_t size) {
+static int write_all(int file, const char *data, size_t size)
+{
     while (size > 0) {
         ssize_t put = write(file, data, size);
         if (put < 0 && errno == EINTR)
@@ -113,7 +121,8 @@ static int write_all(int file, const char *data, size_t size) {
     return fsync(file) == 0 ? 0 : errno;
 }
 
-int clattn_file_write_atomic(const char *path, const void *data, size_t size) {
+int clattn_file_write_atomic(const char *path, const void *data, size_t size)
+{
     clattn_text text = { 0 };
     clattn_text_add(&text, "%s.XXXXXX", path);
     char *temporary = clattn_text_take(&text);
@@ -134,23 +143,27 @@ int clattn_file_write_atomic(const char *path, const void *data, size_t size) {
     return error;
 }
 
-bool clattn_file_is_folder(const char *path) {
+bool clattn_file_is_folder(const char *path)
+{
     struct stat info;
     return stat(path, &info) == 0 && S_ISDIR(info.st_mode);
 }
 
-char *clattn_path_join(const char *folder, const char *name) {
+char *clattn_path_join(const char *folder, const char *name)
+{
     clattn_text text = { 0 };
     clattn_text_add(&text, "%s/%s", folder, name);
     return clattn_text_take(&text);
 }
 
-static const char *variable(const char *name) {
+static const char *variable(const char *name)
+{
     const char *value = getenv(name);
     return value && value[0] ? value : NULL;
 }
 
-int clattn_path_cache(const char *given, bool ignore_environment, char **out) {
+int clattn_path_cache(const char *given, bool ignore_environment, char **out)
+{
     if (!given && !ignore_environment)
         given = variable("CLATTN_CACHE_DIR");
     const char *xdg = ignore_environment ? NULL : variable("XDG_CACHE_HOME");

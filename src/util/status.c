@@ -30,25 +30,29 @@ static const struct {
 };
 #undef CLATTN_CL_ERROR
 
-const char *clattn_status_name(clattn_status status) {
+const char *clattn_status_name(clattn_status status)
+{
     for (size_t i = 0; i < sizeof(statuses) / sizeof(statuses[0]); i++)
         if (statuses[i].status == status)
             return statuses[i].name;
     return "unknown status";
 }
 
-const char *clattn_last_error(void) {
+const char *clattn_last_error(void)
+{
     return last_error;
 }
 
-const char *clattn_cl_error_name(int code) {
+const char *clattn_cl_error_name(int code)
+{
     for (size_t i = 0; i < sizeof(cl_errors) / sizeof(cl_errors[0]); i++)
         if (cl_errors[i].code == code)
             return cl_errors[i].name;
     return "unknown OpenCL error";
 }
 
-clattn_status clattn_fail(clattn_status status, const char *format, ...) {
+clattn_status clattn_fail(clattn_status status, const char *format, ...)
+{
     va_list args;
     va_start(args, format);
     /* By way of a copy: an argument may be the last error itself, being extended. */
@@ -60,7 +64,8 @@ clattn_status clattn_fail(clattn_status status, const char *format, ...) {
     return status;
 }
 
-clattn_status clattn_fail_cl(const char *call, int code) {
+clattn_status clattn_fail_cl(const char *call, int code)
+{
     clattn_status status = code == CL_OUT_OF_HOST_MEMORY || code == CL_MEM_OBJECT_ALLOCATION_FAILURE
                                ? CLATTN_OUT_OF_MEMORY
                                : CLATTN_OPENCL_ERROR;

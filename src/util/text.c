@@ -6,7 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-static bool reserve(clattn_text *text, size_t extra) {
+static bool reserve(clattn_text *text, size_t extra)
+{
     if (extra < text->capacity - text->size)
         return true;
     size_t capacity = text->capacity ? text->capacity : 64;
@@ -23,7 +24,8 @@ static bool reserve(clattn_text *text, size_t extra) {
     return true;
 }
 
-void clattn_text_add(clattn_text *text, const char *format, ...) {
+void clattn_text_add(clattn_text *text, const char *format, ...)
+{
     if (text->failed)
         return;
     va_list args, again;
@@ -40,15 +42,18 @@ void clattn_text_add(clattn_text *text, const char *format, ...) {
     va_end(args);
 }
 
-void clattn_text_add_item(clattn_text *text, const char *separator, const char *item) {
+void clattn_text_add_item(clattn_text *text, const char *separator, const char *item)
+{
     clattn_text_add(text, "%s%s", text->size ? separator : "", item);
 }
 
-const char *clattn_text_get(const clattn_text *text) {
+const char *clattn_text_get(const clattn_text *text)
+{
     return text->data ? text->data : "";
 }
 
-char *clattn_text_take(clattn_text *text) {
+char *clattn_text_take(clattn_text *text)
+{
     if (!text->data)
         clattn_text_add(text, "%s", "");
     char *data = text->data;
@@ -60,12 +65,14 @@ char *clattn_text_take(clattn_text *text) {
     return data;
 }
 
-void clattn_text_free(clattn_text *text) {
+void clattn_text_free(clattn_text *text)
+{
     free(text->data);
     *text = (clattn_text){ 0 };
 }
 
-char *clattn_text_copy(const char *string) {
+char *clattn_text_copy(const char *string)
+{
     size_t size = strlen(string) + 1;
     char *copy = malloc(size);
     if (copy)
@@ -73,7 +80,8 @@ char *clattn_text_copy(const char *string) {
     return copy;
 }
 
-void clattn_text_to_line(char *string) {
+void clattn_text_to_line(char *string)
+{
     for (; *string; string++)
         if ((unsigned char)*string < 0x20 || *string == 0x7f)
             *string = ' ';

@@ -5,6 +5,7 @@
 #define QUOTE_(x) #x
 #define QUOTE(x)  QUOTE_(x)
 
-const char *clattn_version(void) {
+const char *clattn_version(void)
+{
     return QUOTE(CLATTN_VERSION_MAJOR) "." QUOTE(CLATTN_VERSION_MINOR) "." QUOTE(CLATTN_VERSION_PATCH);
 }

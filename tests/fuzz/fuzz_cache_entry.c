@@ -8,7 +8,8 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static void check(const void *bytes, size_t size) {
+static void check(const void *bytes, size_t size)
+{
     clattn_entry entry;
     if (clattn_entry_decode(bytes, size, &entry) != NULL)
         return;
@@ -23,7 +24,8 @@ static void check(const void *bytes, size_t size) {
     free(again);
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
     check(data, size);
     if (size < CLATTN_ENTRY_HEADER_SIZE)
         return 0;

@@ -8,12 +8,14 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static void require(int condition) {
+static void require(int condition)
+{
     if (!condition)
         abort();
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
     npy_header header, again;
     char message[128] = "", formatted[NPY_HEADER_MAX], text[NPY_SHAPE_TEXT];
     if (!npy_parse(data, size, &header, message, sizeof message)) {

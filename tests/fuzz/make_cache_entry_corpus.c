@@ -26,7 +26,8 @@ static const struct {
     { "control_character", 64, '\n', 1, 0 },
 };
 
-int main(int argc, char **argv) {
+int main(int argc, char **argv)
+{
     clattn_entry entry = { .key = { .low = 1, .high = 2 },
                            .device = "platform / device",
                            .device_size = 17,

@@ -12,7 +12,8 @@
 typedef int spawn_function(pid_t *, const char *, const posix_spawn_file_actions_t *, const posix_spawnattr_t *,
                            char *const[], char *const[]);
 
-static void note(const char *path) {
+static void note(const char *path)
+{
     const char *log = getenv("COUNT_SPAWNS");
     FILE *file = log ? fopen(log, "a") : NULL;
     if (!file)
@@ -22,14 +23,16 @@ static void note(const char *path) {
 }
 
 int posix_spawn(pid_t *pid, const char *path, const posix_spawn_file_actions_t *actions,
-                const posix_spawnattr_t *attributes, char *const argv[], char *const env[]) {
+                const posix_spawnattr_t *attributes, char *const argv[], char *const env[])
+{
     spawn_function *next;
     *(void **)&next = dlsym(RTLD_NEXT, "posix_spawn");
     note(path);
     return next(pid, path, actions, attributes, argv, env);
 }
 
-pid_t fork(void) {
+pid_t fork(void)
+{
     pid_t (*next)(void);
     *(void **)&next = dlsym(RTLD_NEXT, "fork");
     note("fork");

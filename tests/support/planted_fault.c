@@ -17,7 +17,8 @@ static const char source[] = "kernel void race(global int *x) { local int shared
                              "kernel void bounds(global int *x) { x[get_global_id(0) + 1] = 1; }\n"
                              "kernel void none(global int *x) { x[get_global_id(0)] = 1; }\n";
 
-static int run_kernel(cl_context context, cl_device_id device, cl_program program, const char *name) {
+static int run_kernel(cl_context context, cl_device_id device, cl_program program, const char *name)
+{
     cl_int code = CL_SUCCESS;
     size_t global = ITEMS, local = ITEMS;
     cl_command_queue queue = clCreateCommandQueue(context, device, 0, &code);
@@ -35,7 +36,8 @@ static int run_kernel(cl_context context, cl_device_id device, cl_program progra
     return code == CL_SUCCESS || strcmp(name, "api") == 0 ? 0 : 2;
 }
 
-int main(int argc, char **argv) {
+int main(int argc, char **argv)
+{
     const char *text = source;
     cl_platform_id platform;
     cl_device_id device;

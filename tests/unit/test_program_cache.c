@@ -25,22 +25,26 @@
 
 static char folder[] = "/tmp/clattn-test-cache-XXXXXX";
 
-static int make_folder(void **state) {
+static int make_folder(void **state)
+{
     (void)state;
     return mkdtemp(folder) ? 0 : -1;
 }
 
-static int remove_folder(void **state) {
+static int remove_folder(void **state)
+{
     (void)state;
     return rmdir(folder);
 }
 
-static int clear(void **state) {
+static int clear(void **state)
+{
     (void)state;
     return clattn_program_cache_clear(folder, NULL, NULL) == CLATTN_OK ? 0 : -1;
 }
 
-static clattn_entry entry_of(uint64_t key, size_t size) {
+static clattn_entry entry_of(uint64_t key, size_t size)
+{
     static const char binary[4096] = "machine code";
     return (clattn_entry){ .key = { .low = key },
                            .device = "dev",
@@ -51,7 +55,8 @@ static clattn_entry entry_of(uint64_t key, size_t size) {
                            .binary_size = size };
 }
 
-static void put_file(const char *name, const void *data, size_t size, int age_s) {
+static void put_file(const char *name, const void *data, size_t size, int age_s)
+{
     char *path = clattn_path_join(folder, name);
     assert_int_equal(clattn_file_write_atomic(path, data, size), 0);
     struct timespec times[2] = { { .tv_sec = time(NULL) - age_s }, { .tv_sec = time(NULL) - age_s } };
@@ -59,14 +64,16 @@ static void put_file(const char *name, const void *data, size_t size, int age_s)
     free(path);
 }
 
-static bool has_file(const char *name) {
+static bool has_file(const char *name)
+{
     char *path = clattn_path_join(folder, name);
     bool there = access(path, F_OK) == 0;
     free(path);
     return there;
 }
 
-static void entry_round_trip(void **state) {
+static void entry_round_trip(void **state)
+{
     (void)state;
     clattn_entry in = entry_of(7, 100), out;
     size_t size = clattn_entry_size(&in);
@@ -89,7 +96,8 @@ static void entry_round_trip(void **state) {
     assert_int_equal(clattn_entry_size(&in), 0);
 }
 
-static void every_damaged_byte_is_seen(void **state) {
+static void every_damaged_byte_is_seen(void **state)
+{
     (void)state;
     clattn_entry in = entry_of(7, 20), out;
     char bytes[512];
@@ -106,7 +114,8 @@ static void every_damaged_byte_is_seen(void **state) {
 }
 
 /* Each file of the fuzzer's corpus but "sound" has its own defect. */
-static void corpus_has_one_file_per_defect(void **state) {
+static void corpus_has_one_file_per_defect(void **state)
+{
     (void)state;
     const char *seen[32];
     size_t count = 0, sound = 0;
@@ -134,7 +143,8 @@ static void corpus_has_one_file_per_defect(void **state) {
     assert_int_equal(count, 10);
 }
 
-static void store_reads_what_it_wrote(void **state) {
+static void store_reads_what_it_wrote(void **state)
+{
     (void)state;
     clattn_entry in = entry_of(1, 100), out;
     char *bytes = NULL;
@@ -148,7 +158,8 @@ static void store_reads_what_it_wrote(void **state) {
     free(bytes);
 }
 
-static void a_bad_entry_is_a_miss_and_is_replaced(void **state) {
+static void a_bad_entry_is_a_miss_and_is_replaced(void **state)
+{
     (void)state;
     clattn_entry in = entry_of(1, 100), other = entry_of(2, 100), out;
     char content[512], *bytes = NULL;
@@ -165,7 +176,8 @@ static void a_bad_entry_is_a_miss_and_is_replaced(void **state) {
     free(bytes);
 }
 
-static void age(uint64_t key, int age_s) {
+static void age(uint64_t key, int age_s)
+{
     clattn_entry entry = entry_of(key, 929); /* 1000 bytes a file */
     char content[1000], name[64];
     assert_int_equal(clattn_entry_size(&entry), sizeof(content));
@@ -174,7 +186,8 @@ static void age(uint64_t key, int age_s) {
     put_file(name, content, sizeof(content), age_s);
 }
 
-static void the_least_recently_used_go_first(void **state) {
+static void the_least_recently_used_go_first(void **state)
+{
     (void)state;
     clattn_entry entry = entry_of(1, 929), fourth = entry_of(4, 929), out;
     char *bytes = NULL;
@@ -191,7 +204,8 @@ static void the_least_recently_used_go_first(void **state) {
     assert_true(has_file("00000000000000000000000000000004.clprog"));
 }
 
-static void only_own_files_are_touched(void **state) {
+static void only_own_files_are_touched(void **state)
+{
     (void)state;
     clattn_entry in = entry_of(1, 100);
     uint64_t removed = 1, total = 1;
@@ -220,7 +234,8 @@ typedef struct visits {
     int64_t last;
 } visits;
 
-static int visit(void *user, const clattn_program_cache_entry *entry) {
+static int visit(void *user, const clattn_program_cache_entry *entry)
+{
     visits *seen = user;
     assert_true(seen->count == 0 || entry->last_used <= seen->last);
     assert_string_equal(entry->device, entry->defect ? "" : "dev");
@@ -231,7 +246,8 @@ static int visit(void *user, const clattn_program_cache_entry *entry) {
     return ++seen->count == seen->stop_after;
 }
 
-static void visits_newest_first(void **state) {
+static void visits_newest_first(void **state)
+{
     (void)state;
     visits seen = { 0 }, some = { .stop_after = 2 }, none = { 0 };
     age(5, 50);
@@ -247,7 +263,8 @@ static void visits_newest_first(void **state) {
     assert_int_equal(none.count, 0);
 }
 
-static void refuses_wrong_arguments(void **state) {
+static void refuses_wrong_arguments(void **state)
+{
     (void)state;
     char path[4096];
     assert_int_equal(clattn_program_cache_dir("/some", NULL, 5), CLATTN_INVALID_ARGUMENT);
@@ -262,7 +279,8 @@ static void refuses_wrong_arguments(void **state) {
     assert_int_equal(clattn_program_cache_dir(NULL, path, sizeof(path)), CLATTN_IO_ERROR);
 }
 
-int main(void) {
+int main(void)
+{
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(entry_round_trip),
         cmocka_unit_test(every_damaged_byte_is_seen),

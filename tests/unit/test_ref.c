@@ -14,7 +14,8 @@
 #define LN3 1.0986122886681098
 #define LN6 1.7917594692280550
 
-static void assert_near(double got, double want) {
+static void assert_near(double got, double want)
+{
     if (!(fabs(got - want) <= 1e-6))
         fail_msg("got %.9g, want %.9g", got, want);
 }
@@ -24,32 +25,37 @@ static const float ones[16] = { 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1 }
 static const float zeros[16] = { 0 };
 static const float counting[16] = { 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16 };
 
-static clattn_attention_desc simple_desc(int32_t q_len, int32_t kv_len) {
+static clattn_attention_desc simple_desc(int32_t q_len, int32_t kv_len)
+{
     return CLATTN_ATTENTION_DESC(.q_heads = 1, .kv_heads = 1, .head_dim = 1, .max_batch = 1, .max_q_len = q_len,
                                  .max_kv_len = kv_len, .q = { .token = 1 }, .k = { .token = 1 }, .v = { .token = 1 },
                                  .o = { .token = 1 }, .lse = { .token = 1 }, .scale = 1.0f);
 }
 
-static ref_inputs simple_inputs(int32_t q_len, int32_t kv_len, const float *k, const float *v) {
+static ref_inputs simple_inputs(int32_t q_len, int32_t kv_len, const float *k, const float *v)
+{
     return (ref_inputs){ .q = ones, .k = k, .v = v, .batch = 1, .q_len = q_len, .kv_len = kv_len };
 }
 
 static ref_row row_of(const clattn_attention_desc *desc, const ref_inputs *in, int32_t b, int32_t head, int32_t i,
-                      double *out) {
+                      double *out)
+{
     ref_row row;
     assert_true(ref_attention_row(desc, in, b, head, i, out, &row));
     return row;
 }
 
 /* The attended keys of one row as bits, key 0 lowest. */
-static unsigned attended(const clattn_attention_desc *desc, const ref_inputs *in, int32_t i) {
+static unsigned attended(const clattn_attention_desc *desc, const ref_inputs *in, int32_t i)
+{
     unsigned bits = 0;
     for (int32_t j = 0; j < 16; j++)
         bits |= (unsigned)ref_attends(desc, in, 0, 0, i, j) << j;
     return bits;
 }
 
-static void test_softmax_of_logs(void **state) {
+static void test_softmax_of_logs(void **state)
+{
     (void)state;
     const float k[] = { 0.0f, (float)LN2, (float)LN3 }, v[] = { 6.0f, 12.0f, 18.0f };
     clattn_attention_desc desc = simple_desc(1, 3);
@@ -62,7 +68,8 @@ static void test_softmax_of_logs(void **state) {
     assert_int_equal(row.attended, 3);
 }
 
-static void test_default_scale_is_1_over_sqrt_head_dim(void **state) {
+static void test_default_scale_is_1_over_sqrt_head_dim(void **state)
+{
     (void)state;
     const float k[8] = { (float)LN2, (float)LN2, 0, 0, 0, 0, 0, 0 }, v[2] = { 3.0f, 9.0f };
     clattn_attention_desc desc = simple_desc(1, 2);
@@ -77,7 +84,8 @@ static void test_default_scale_is_1_over_sqrt_head_dim(void **state) {
     assert_near(out, 5.0);     /* (2 * 3 + 1 * 9) / 3 */
 }
 
-static void test_large_logits_do_not_overflow(void **state) {
+static void test_large_logits_do_not_overflow(void **state)
+{
     (void)state;
     const float k[] = { 5000.0f, 5000.0f, -5000.0f };
     clattn_attention_desc desc = simple_desc(1, 3);
@@ -88,7 +96,8 @@ static void test_large_logits_do_not_overflow(void **state) {
     assert_near(row.lse, 5000.0 + LN2);
 }
 
-static void test_causal_positions(void **state) {
+static void test_causal_positions(void **state)
+{
     (void)state;
     clattn_attention_desc desc = simple_desc(5, 5);
     desc.causal = 1;
@@ -118,7 +127,8 @@ static void test_causal_positions(void **state) {
     assert_int_equal(attended(&desc, &in, 0), 0x3);
 }
 
-static void test_windows(void **state) {
+static void test_windows(void **state)
+{
     (void)state;
     clattn_attention_desc desc = simple_desc(8, 8);
     desc.window_mode = CLATTN_WINDOW_LR;
@@ -143,7 +153,8 @@ static void test_windows(void **state) {
     assert_int_equal(attended(&desc, &in, 4), 0xff);
 }
 
-static void test_extreme_offsets_and_windows_do_not_wrap(void **state) {
+static void test_extreme_offsets_and_windows_do_not_wrap(void **state)
+{
     (void)state;
     clattn_attention_desc desc = simple_desc(4, 4);
     desc.causal = 1;
@@ -161,7 +172,8 @@ static void test_extreme_offsets_and_windows_do_not_wrap(void **state) {
     assert_int_equal(attended(&desc, &in, 1), 0x1);
 }
 
-static void test_boolean_mask_broadcasts_by_strides(void **state) {
+static void test_boolean_mask_broadcasts_by_strides(void **state)
+{
     (void)state;
     const uint8_t mask[] = { 1, 0, 2, 0, 1, 255 }; /* [2, 3] */
     clattn_attention_desc desc = simple_desc(2, 3);
@@ -178,7 +190,8 @@ static void test_boolean_mask_broadcasts_by_strides(void **state) {
     assert_int_equal(attended(&desc, &in, 0), 0x1);
 }
 
-static void test_additive_masks(void **state) {
+static void test_additive_masks(void **state)
+{
     (void)state;
     const float mask[] = { -1e30f, (float)LN2, -9e29f, -INFINITY };
     clattn_attention_desc desc = simple_desc(1, 4);
@@ -201,7 +214,8 @@ static void test_additive_masks(void **state) {
     assert_near(row.lse, log(1.0 + exp(1.0)));
 }
 
-static void test_mask_offsets_and_row_strides_of_sequences(void **state) {
+static void test_mask_offsets_and_row_strides_of_sequences(void **state)
+{
     (void)state;
     const uint8_t mask[] = { 9, 1, 0, 0, 0, 1, 1 };
     const int64_t offsets[] = { 5, 1 }, row_strides[] = { 0, 3 };
@@ -227,7 +241,8 @@ static void test_mask_offsets_and_row_strides_of_sequences(void **state) {
     assert_near(out, 4.0); /* the second sequence's second key is the packed buffer's fourth */
 }
 
-static void test_soft_cap_then_alibi_then_mask(void **state) {
+static void test_soft_cap_then_alibi_then_mask(void **state)
+{
     (void)state;
     const float k[] = { 3.0f }, slopes[] = { 0.5f }, mask[] = { 0.25f };
     clattn_attention_desc desc = simple_desc(1, 1);
@@ -247,7 +262,8 @@ static void test_soft_cap_then_alibi_then_mask(void **state) {
     assert_near(row.lse, 2.0 * tanh(1.5) - 1.0 + 0.25);
 }
 
-static void test_sinks(void **state) {
+static void test_sinks(void **state)
+{
     (void)state;
     const float v[] = { 1.0f, 3.0f }, sinks[] = { (float)LN2 };
     clattn_attention_desc desc = simple_desc(2, 2);
@@ -266,7 +282,8 @@ static void test_sinks(void **state) {
     assert_int_equal(row.attended, 0);
 }
 
-static void test_empty_row_without_sink(void **state) {
+static void test_empty_row_without_sink(void **state)
+{
     (void)state;
     clattn_attention_desc desc = simple_desc(1, 2);
     desc.window_mode = CLATTN_WINDOW_LR;
@@ -279,7 +296,8 @@ static void test_empty_row_without_sink(void **state) {
     assert_true(isinf(row.lse) && row.lse < 0.0);
 }
 
-static void test_query_heads_share_kv_heads(void **state) {
+static void test_query_heads_share_kv_heads(void **state)
+{
     (void)state;
     const float v[] = { 10.0f, 20.0f };
     clattn_attention_desc desc = simple_desc(1, 1);
@@ -294,7 +312,8 @@ static void test_query_heads_share_kv_heads(void **state) {
     }
 }
 
-static void test_v_inside_k_and_batch_strides(void **state) {
+static void test_v_inside_k_and_batch_strides(void **state)
+{
     (void)state;
     const float k[] = { 0, 0, 7, 0, 0, 9, 0, 0, 1, 0, 0, 3 }; /* [batch 2, kv 2, dim 3], V is the last dim */
     clattn_attention_desc desc = simple_desc(1, 2);
@@ -311,7 +330,8 @@ static void test_v_inside_k_and_batch_strides(void **state) {
     assert_near(out, 2.0);
 }
 
-static void test_lengths_are_clamped(void **state) {
+static void test_lengths_are_clamped(void **state)
+{
     (void)state;
     const int32_t cu[] = { 0, 5, 3, 9, 7 }, kv_lens[] = { 2, 9, -4, 1 };
     clattn_attention_desc desc = simple_desc(4, 4);
@@ -338,7 +358,8 @@ static void test_lengths_are_clamped(void **state) {
         assert_int_equal(ref_kv_len(&desc, &in, b), packed_used[b]);
 }
 
-static void test_unattended_keys_are_never_touched(void **state) {
+static void test_unattended_keys_are_never_touched(void **state)
+{
     (void)state;
     const float k[] = { 0.0f, NAN, 0.0f }, v[] = { 1.0f, INFINITY, 3.0f };
     const uint8_t mask[] = { 1, 0, 1 };
@@ -353,7 +374,8 @@ static void test_unattended_keys_are_never_touched(void **state) {
     assert_near(row.lse, LN2);
 }
 
-static void test_attended_nan_and_inf_give_what_ieee_gives(void **state) {
+static void test_attended_nan_and_inf_give_what_ieee_gives(void **state)
+{
     (void)state;
     clattn_attention_desc desc = simple_desc(1, 2);
     const float nan_key[] = { 0.0f, NAN }, inf_key[] = { 0.0f, INFINITY }, low_key[] = { 0.0f, -INFINITY };
@@ -375,7 +397,8 @@ static void test_attended_nan_and_inf_give_what_ieee_gives(void **state) {
     assert_true(isnan(row_of(&desc, &in, 0, 0, 0, &out).lse) && isnan(out));
 }
 
-static void test_storage_types(void **state) {
+static void test_storage_types(void **state)
+{
     (void)state;
     const uint16_t q[] = { 0x4000 }, k[] = { 0x3f00, 0xbf00 }; /* 2 in f16; 0.5 and -0.5 in bf16 */
     const float v[] = { 1.0f, 0.0f };
@@ -391,7 +414,8 @@ static void test_storage_types(void **state) {
     assert_near(out, 1.0 / (1.0 + exp(-2.0)));
 }
 
-int main(void) {
+int main(void)
+{
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_softmax_of_logs),
         cmocka_unit_test(test_default_scale_is_1_over_sqrt_head_dim),

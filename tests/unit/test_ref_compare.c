@@ -20,7 +20,8 @@ typedef struct fixture {
     float q[24], k[32], v[32], o[24], lse[12];
 } fixture;
 
-static void fixture_make(fixture *f) {
+static void fixture_make(fixture *f)
+{
     ref_random random = { 11 };
     clattn_strides q = { .batch = 12, .token = 4, .head = 2 }, kv = { .batch = 16, .token = 4, .head = 2 };
     f->desc = CLATTN_ATTENTION_DESC(.q_heads = 2, .kv_heads = 2, .head_dim = 2, .max_batch = 2, .max_q_len = 3,
@@ -46,11 +47,13 @@ static void fixture_make(fixture *f) {
             }
 }
 
-static void compare(const fixture *f, ref_comparison *o, ref_comparison *lse) {
+static void compare(const fixture *f, ref_comparison *o, ref_comparison *lse)
+{
     assert_true(ref_compare(&f->desc, &f->in, f->o, f->lse, NULL, o, lse));
 }
 
-static void test_everything_is_compared_and_counted(void **state) {
+static void test_everything_is_compared_and_counted(void **state)
+{
     (void)state;
     fixture f;
     ref_comparison o, lse;
@@ -64,7 +67,8 @@ static void test_everything_is_compared_and_counted(void **state) {
     assert_int_equal(o.compared, 24);
 }
 
-static void test_a_wrong_element_is_found_and_named(void **state) {
+static void test_a_wrong_element_is_found_and_named(void **state)
+{
     (void)state;
     fixture f;
     ref_comparison o, lse;
@@ -81,7 +85,8 @@ static void test_a_wrong_element_is_found_and_named(void **state) {
     assert_true(lse.b == 0 && lse.i == 1 && lse.q_head == 0 && lse.d == -1);
 }
 
-static void test_nan_matches_nan_only(void **state) {
+static void test_nan_matches_nan_only(void **state)
+{
     (void)state;
     fixture f;
     ref_comparison o, lse;
@@ -101,7 +106,8 @@ static void test_nan_matches_nan_only(void **state) {
     assert_true(ref_passed(&o));
 }
 
-static void test_inf_matches_the_same_inf_only(void **state) {
+static void test_inf_matches_the_same_inf_only(void **state)
+{
     (void)state;
     fixture f;
     ref_comparison o, lse;
@@ -119,7 +125,8 @@ static void test_inf_matches_the_same_inf_only(void **state) {
     assert_int_equal(lse.failed, 3);
 }
 
-static void test_comparing_nothing_is_no_success(void **state) {
+static void test_comparing_nothing_is_no_success(void **state)
+{
     (void)state;
     fixture f;
     ref_comparison o, lse;
@@ -134,7 +141,8 @@ static void test_comparing_nothing_is_no_success(void **state) {
     assert_false(ref_passed(&o) || ref_passed(&lse));
 }
 
-static void test_tolerances_are_the_contracts(void **state) {
+static void test_tolerances_are_the_contracts(void **state)
+{
     (void)state;
     ref_tolerance f32 = ref_tolerance_of(CLATTN_F32), f16 = ref_tolerance_of(CLATTN_F16);
     ref_tolerance bf16 = ref_tolerance_of(CLATTN_BF16);
@@ -143,7 +151,8 @@ static void test_tolerances_are_the_contracts(void **state) {
     assert_true(bf16.absolute == 1.6e-2 && bf16.logit == 0.0 && bf16.relative == 1.6e-2);
 }
 
-static void test_samples_have_ends_and_tile_edges(void **state) {
+static void test_samples_have_ends_and_tile_edges(void **state)
+{
     (void)state;
     bool chosen[200], other[200];
     for (uint64_t seed = 0; seed < 50; seed++) {
@@ -161,7 +170,8 @@ static void test_samples_have_ends_and_tile_edges(void **state) {
     }
 }
 
-static void test_samples_at_their_limits(void **state) {
+static void test_samples_at_their_limits(void **state)
+{
     (void)state;
     bool chosen[64];
     ref_sampling every = { 0 }, edges = { .max_rows_per_head = 1, .row_tile = 16 }, many = { .max_rows_per_head = 99 };
@@ -173,7 +183,8 @@ static void test_samples_at_their_limits(void **state) {
     assert_int_equal(ref_sample_rows(&edges, 0, 0, 0, chosen), 0);
 }
 
-static npy_array load_shipped(const char *name, npy_type type, int64_t heads) {
+static npy_array load_shipped(const char *name, npy_type type, int64_t heads)
+{
     char path[1024], message[256];
     npy_array array;
     snprintf(path, sizeof(path), "%s/%s", EXAMPLES_DATA_DIR, name);
@@ -185,7 +196,8 @@ static npy_array load_shipped(const char *name, npy_type type, int64_t heads) {
     return array;
 }
 
-static void test_reference_reproduces_the_shipped_answers(void **state) {
+static void test_reference_reproduces_the_shipped_answers(void **state)
+{
     (void)state;
     enum { HEADS = 9, KV_HEADS = 3, N = 1024, D = 64 };
     npy_array q = load_shipped("layer16_q.npy", NPY_F16, HEADS);
@@ -216,7 +228,8 @@ static void test_reference_reproduces_the_shipped_answers(void **state) {
     npy_free(&lse);
 }
 
-int main(void) {
+int main(void)
+{
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_everything_is_compared_and_counted),
         cmocka_unit_test(test_a_wrong_element_is_found_and_named),

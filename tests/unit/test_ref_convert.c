@@ -11,7 +11,8 @@
 #include "ref/ref.h"
 
 /* What the bits of a format with `exponent_bits` and `mantissa_bits` stand for, by its definition. */
-static double decode(unsigned bits, int exponent_bits, int mantissa_bits) {
+static double decode(unsigned bits, int exponent_bits, int mantissa_bits)
+{
     int bias = (1 << (exponent_bits - 1)) - 1;
     int exponent = (int)(bits >> mantissa_bits) & ((1 << exponent_bits) - 1);
     int mantissa = (int)bits & ((1 << mantissa_bits) - 1);
@@ -23,7 +24,8 @@ static double decode(unsigned bits, int exponent_bits, int mantissa_bits) {
     return sign * ldexp((1 << mantissa_bits) + mantissa, exponent - bias - mantissa_bits);
 }
 
-static void assert_decodes(float got, double want) {
+static void assert_decodes(float got, double want)
+{
     if (isnan(want)) {
         assert_true(isnan(got));
         return;
@@ -32,7 +34,8 @@ static void assert_decodes(float got, double want) {
     assert_int_equal(!!signbit(got), !!signbit(want));
 }
 
-static void test_every_f16_decodes_and_comes_back(void **state) {
+static void test_every_f16_decodes_and_comes_back(void **state)
+{
     (void)state;
     for (unsigned bits = 0; bits < 65536; bits++) {
         float value = ref_f32_from_f16((uint16_t)bits);
@@ -44,7 +47,8 @@ static void test_every_f16_decodes_and_comes_back(void **state) {
     }
 }
 
-static void test_every_bf16_decodes_and_comes_back(void **state) {
+static void test_every_bf16_decodes_and_comes_back(void **state)
+{
     (void)state;
     for (unsigned bits = 0; bits < 65536; bits++) {
         float value = ref_f32_from_bf16((uint16_t)bits);
@@ -58,7 +62,8 @@ static void test_every_bf16_decodes_and_comes_back(void **state) {
 
 /* Around the middle of every two neighbours of a 16-bit format, and of its largest value and what would come next:
  * below goes down, above goes up, the middle goes to the even one; of both signs. */
-static void check_rounding(uint16_t (*encode)(float), int exponent_bits, int mantissa_bits) {
+static void check_rounding(uint16_t (*encode)(float), int exponent_bits, int mantissa_bits)
+{
     unsigned infinity = ((1u << exponent_bits) - 1) << mantissa_bits;
     for (unsigned low = 0; low < infinity; low++) {
         double next =
@@ -74,7 +79,8 @@ static void check_rounding(uint16_t (*encode)(float), int exponent_bits, int man
     }
 }
 
-static void test_f16_rounds_to_nearest_even(void **state) {
+static void test_f16_rounds_to_nearest_even(void **state)
+{
     (void)state;
     check_rounding(ref_f16_from_f32, 5, 10);
     assert_int_equal(ref_f16_from_f32(65519.0f), 0x7bff);
@@ -84,12 +90,14 @@ static void test_f16_rounds_to_nearest_even(void **state) {
     assert_int_equal(ref_f16_from_f32(1e-40f), 0);
 }
 
-static void test_bf16_rounds_to_nearest_even(void **state) {
+static void test_bf16_rounds_to_nearest_even(void **state)
+{
     (void)state;
     check_rounding(ref_bf16_from_f32, 8, 7);
 }
 
-static void test_nan_with_a_low_payload_stays_nan(void **state) {
+static void test_nan_with_a_low_payload_stays_nan(void **state)
+{
     (void)state;
     uint32_t bits = 0x7f800001u;
     float nan;
@@ -98,7 +106,8 @@ static void test_nan_with_a_low_payload_stays_nan(void **state) {
     assert_true(isnan(ref_f32_from_f16(ref_f16_from_f32(nan))));
 }
 
-static void test_store_rounds_doubles_once(void **state) {
+static void test_store_rounds_doubles_once(void **state)
+{
     (void)state;
     uint16_t half;
     double middle = 1.0 + 0x1p-11; /* of 1 and the next f16 */
@@ -116,7 +125,8 @@ static void test_store_rounds_doubles_once(void **state) {
     assert_true(isnan(ref_load(&half, CLATTN_F16, 0)));
 }
 
-static void test_load_and_store_by_type_and_index(void **state) {
+static void test_load_and_store_by_type_and_index(void **state)
+{
     (void)state;
     static const clattn_dtype dtypes[] = { CLATTN_F32, CLATTN_F16, CLATTN_BF16 };
     for (size_t t = 0; t < sizeof(dtypes) / sizeof(dtypes[0]); t++) {
@@ -128,7 +138,8 @@ static void test_load_and_store_by_type_and_index(void **state) {
     }
 }
 
-static void test_generator_gives_splitmix64(void **state) {
+static void test_generator_gives_splitmix64(void **state)
+{
     (void)state;
     static const uint64_t zero[] = { 0xe220a8397b1dcdafu, 0x6e789e6aa1b965f4u, 0x06c45d188009454fu };
     static const uint64_t other[] = { 6457827717110365317u, 3203168211198807973u, 9817491932198370423u };
@@ -141,7 +152,8 @@ static void test_generator_gives_splitmix64(void **state) {
     assert_true(ref_random_uniform(&uniform) == (double)(zero[0] >> 11) / 9007199254740992.0);
 }
 
-static void test_generator_ranges_include_both_ends(void **state) {
+static void test_generator_ranges_include_both_ends(void **state)
+{
     (void)state;
     ref_random random = { 7 };
     int seen[5] = { 0 };
@@ -156,7 +168,8 @@ static void test_generator_ranges_include_both_ends(void **state) {
     (void)ref_random_range(&random, INT64_MIN, INT64_MAX); /* a span of 2^64 must not divide by zero */
 }
 
-static void test_normal_has_mean_0_and_variance_1(void **state) {
+static void test_normal_has_mean_0_and_variance_1(void **state)
+{
     (void)state;
     ref_random random = { 3 };
     const int count = 100000;
@@ -170,7 +183,8 @@ static void test_normal_has_mean_0_and_variance_1(void **state) {
     assert_true(fabs(squares / count - 1.0) < 0.03);
 }
 
-int main(void) {
+int main(void)
+{
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_every_f16_decodes_and_comes_back),
         cmocka_unit_test(test_every_bf16_decodes_and_comes_back),

@@ -25,17 +25,20 @@
 
 static char folder[] = "/tmp/clattn-test-util-XXXXXX";
 
-static int make_folder(void **state) {
+static int make_folder(void **state)
+{
     (void)state;
     return mkdtemp(folder) ? 0 : -1;
 }
 
-static int remove_folder(void **state) {
+static int remove_folder(void **state)
+{
     (void)state;
     return rmdir(folder);
 }
 
-static void names_every_status(void **state) {
+static void names_every_status(void **state)
+{
     (void)state;
     assert_string_equal(clattn_status_name(CLATTN_OK), "CLATTN_OK");
     for (int status = CLATTN_OK; status >= CLATTN_IO_ERROR; status--)
@@ -44,7 +47,8 @@ static void names_every_status(void **state) {
     assert_string_equal(clattn_status_name((clattn_status)1), "unknown status");
 }
 
-static void maps_opencl_errors(void **state) {
+static void maps_opencl_errors(void **state)
+{
     (void)state;
     assert_int_equal(clattn_fail_cl("clFinish", CL_OUT_OF_HOST_MEMORY), CLATTN_OUT_OF_MEMORY);
     assert_int_equal(clattn_fail_cl("clFinish", CL_MEM_OBJECT_ALLOCATION_FAILURE), CLATTN_OUT_OF_MEMORY);
@@ -53,13 +57,15 @@ static void maps_opencl_errors(void **state) {
     assert_string_equal(clattn_cl_error_name(-9999), "unknown OpenCL error");
 }
 
-static void *other_thread(void *before) {
+static void *other_thread(void *before)
+{
     strcpy(before, clattn_last_error());
     clattn_fail(CLATTN_IO_ERROR, "of the other thread");
     return NULL;
 }
 
-static void keeps_last_error_per_thread(void **state) {
+static void keeps_last_error_per_thread(void **state)
+{
     (void)state;
     char seen[1024] = "nothing written";
     pthread_t thread;
@@ -72,14 +78,16 @@ static void keeps_last_error_per_thread(void **state) {
     assert_string_equal(clattn_last_error(), "more: of thread 1");
 }
 
-static void gives_the_headers_version(void **state) {
+static void gives_the_headers_version(void **state)
+{
     (void)state;
     char expected[32];
     snprintf(expected, sizeof(expected), "%d.%d.%d", CLATTN_VERSION_MAJOR, CLATTN_VERSION_MINOR, CLATTN_VERSION_PATCH);
     assert_string_equal(clattn_version(), expected);
 }
 
-static void knows_every_dtype(void **state) {
+static void knows_every_dtype(void **state)
+{
     (void)state;
     for (int dtype = 0; dtype < CLATTN_DTYPE_COUNT; dtype++) {
         assert_non_null(clattn_dtype_name((clattn_dtype)dtype));
@@ -90,7 +98,8 @@ static void knows_every_dtype(void **state) {
     assert_int_equal(clattn_dtype_size((clattn_dtype)CLATTN_DTYPE_COUNT), 0);
 }
 
-static void text_grows(void **state) {
+static void text_grows(void **state)
+{
     (void)state;
     clattn_text text = { 0 };
     assert_string_equal(clattn_text_get(&text), "");
@@ -112,7 +121,8 @@ static void text_grows(void **state) {
     assert_string_equal(line, "a b c ");
 }
 
-static void keys_depend_on_content_and_cuts(void **state) {
+static void keys_depend_on_content_and_cuts(void **state)
+{
     (void)state;
     clattn_key a = { 0 }, b = { 0 }, c = { 0 };
     clattn_key_add_text(&a, "ab");
@@ -128,7 +138,8 @@ static void keys_depend_on_content_and_cuts(void **state) {
     assert_string_equal(hex, "0000000000000abc0000000000000001");
 }
 
-static void writes_and_reads_files(void **state) {
+static void writes_and_reads_files(void **state)
+{
     (void)state;
     char *deep = clattn_path_join(folder, "a/b");
     char *path = clattn_path_join(deep, "file");
@@ -162,14 +173,16 @@ static void writes_and_reads_files(void **state) {
     free(deep);
 }
 
-static void expect_cache(const char *given, bool ignore_environment, const char *expected) {
+static void expect_cache(const char *given, bool ignore_environment, const char *expected)
+{
     char *path = NULL;
     assert_int_equal(clattn_path_cache(given, ignore_environment, &path), 0);
     assert_string_equal(path, expected);
     free(path);
 }
 
-static void finds_the_cache_folder(void **state) {
+static void finds_the_cache_folder(void **state)
+{
     (void)state;
     char *path = NULL;
     setenv("CLATTN_CACHE_DIR", "/c", 1);
@@ -186,7 +199,8 @@ static void finds_the_cache_folder(void **state) {
     assert_int_equal(clattn_path_cache(NULL, false, &path), ENOENT);
 }
 
-int main(void) {
+int main(void)
+{
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(names_every_status),
         cmocka_unit_test(maps_opencl_errors),

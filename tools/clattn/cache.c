@@ -13,7 +13,8 @@ typedef struct walk {
     int status;
 } walk;
 
-static int print_entry_json(const clattn_program_cache_entry *entry) {
+static int print_entry_json(const clattn_program_cache_entry *entry)
+{
     json_t *object =
         json_pack("{s:s, s:s, s:s, s:I, s:I}", "path", entry->path, "device", entry->device, "program", entry->program,
                   "size", (json_int_t)entry->size, "last_used", (json_int_t)entry->last_used);
@@ -22,7 +23,8 @@ static int print_entry_json(const clattn_program_cache_entry *entry) {
     return report_print(object);
 }
 
-static void print_entry_text(const clattn_program_cache_entry *entry) {
+static void print_entry_text(const clattn_program_cache_entry *entry)
+{
     char when[32] = "?";
     struct tm broken;
     time_t seconds = (time_t)entry->last_used;
@@ -35,7 +37,8 @@ static void print_entry_text(const clattn_program_cache_entry *entry) {
         printf("    %s\n    %s\n", entry->device, entry->program);
 }
 
-static int visit(void *user, const clattn_program_cache_entry *entry) {
+static int visit(void *user, const clattn_program_cache_entry *entry)
+{
     walk *state = user;
     state->entries++;
     state->bytes += entry->size;
@@ -49,7 +52,8 @@ static int visit(void *user, const clattn_program_cache_entry *entry) {
     return state->status != EXIT_DONE;
 }
 
-static int print_totals(const walk *state, const char *folder, const char *verb) {
+static int print_totals(const walk *state, const char *folder, const char *verb)
+{
     if (!state->as_json) {
         printf("%s: %llu entries %s, %llu bytes, %llu defects\n", folder, (unsigned long long)state->entries, verb,
                (unsigned long long)state->bytes, (unsigned long long)state->defects);
@@ -59,13 +63,15 @@ static int print_totals(const walk *state, const char *folder, const char *verb)
                                   "bytes", (json_int_t)state->bytes, "defects", (json_int_t)state->defects));
 }
 
-static int clear_entries(walk *state, const char *folder) {
+static int clear_entries(walk *state, const char *folder)
+{
     if (clattn_program_cache_clear(NULL, &state->entries, &state->bytes) != CLATTN_OK)
         return fail_library("the program cache cannot be emptied");
     return print_totals(state, folder, "removed");
 }
 
-int command_cache(const options *given) {
+int command_cache(const options *given)
+{
     char folder[PATH_MAX];
     walk state = { .as_json = given->values[OPTION_cache_json].given,
                    .only_defects = strcmp(given->operand, "check") == 0 };

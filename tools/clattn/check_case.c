@@ -16,7 +16,8 @@ const int check_case_count = (int)(sizeof check_cases / sizeof *check_cases);
 
 enum { MASK_ROWS = CHECK_MAX_Q_LEN };
 
-static clattn_strides make_strides(unsigned traits, int64_t length, int64_t heads, int64_t dim) {
+static clattn_strides make_strides(unsigned traits, int64_t length, int64_t heads, int64_t dim)
+{
     if (traits & CASE_RAGGED)
         return (clattn_strides){ .batch = 0, .token = heads * dim, .head = dim };
     if (traits & CASE_BSHD)
@@ -24,7 +25,8 @@ static clattn_strides make_strides(unsigned traits, int64_t length, int64_t head
     return (clattn_strides){ .batch = heads * length * dim, .token = dim, .head = length * dim };
 }
 
-static void describe_mask(unsigned traits, clattn_attention_desc *desc) {
+static void describe_mask(unsigned traits, clattn_attention_desc *desc)
+{
     if (traits & CASE_MASK_BOOL) {
         desc->mask_kind = CLATTN_MASK_BOOL;
         desc->mask_kv_stride = 1;
@@ -43,7 +45,8 @@ static void describe_mask(unsigned traits, clattn_attention_desc *desc) {
     }
 }
 
-void check_describe(const check_case *row, const check_dims *dims, clattn_dtype dtype, clattn_attention_desc *desc) {
+void check_describe(const check_case *row, const check_dims *dims, clattn_dtype dtype, clattn_attention_desc *desc)
+{
     unsigned traits = row->traits;
     clattn_attention_desc_init(desc);
     desc->q_dtype = desc->k_dtype = desc->v_dtype = desc->o_dtype = dtype;
@@ -83,7 +86,8 @@ void check_describe(const check_case *row, const check_dims *dims, clattn_dtype 
 }
 
 /* Memory for input `which`; NULL without. */
-static void *allocate(check_data *out, job_input which, size_t size) {
+static void *allocate(check_data *out, job_input which, size_t size)
+{
     void *memory = calloc(size ? size : 1, 1);
     free(out->owned[which]);
     out->owned[which] = memory;
@@ -93,11 +97,13 @@ static void *allocate(check_data *out, job_input which, size_t size) {
 }
 
 /* Sequence b has nearly all, half and none of a bound: whole and partial tiles and splits, and no key at all. */
-static int32_t shortened(int32_t length, int32_t b) {
+static int32_t shortened(int32_t length, int32_t b)
+{
     return b == 0 ? length : b == 1 ? length / 2 + 3 : 0;
 }
 
-static bool fill_lengths(const check_case *row, int32_t q_len, int32_t kv_len, check_data *out) {
+static bool fill_lengths(const check_case *row, int32_t q_len, int32_t kv_len, check_data *out)
+{
     bool ragged = row->traits & CASE_RAGGED, lens = row->traits & CASE_KV_LENS;
     out->job.lengths = (clattn_lengths){ .batch = CHECK_BATCH, .q_len = q_len, .kv_len = kv_len };
     out->q_lens = calloc(CHECK_BATCH, sizeof(int32_t));
@@ -126,7 +132,8 @@ static bool fill_lengths(const check_case *row, int32_t q_len, int32_t kv_len, c
 
 /* A tensor [batch, token, head, dim] of NaN, with numbers in the first lens[b] tokens of each sequence. */
 static bool fill_tensor(check_data *out, job_input which, const clattn_strides *strides, const int32_t *starts,
-                        const int32_t *lens, const int32_t shape[3], double spread, ref_random *random) {
+                        const int32_t *lens, const int32_t shape[3], double spread, ref_random *random)
+{
     int32_t bound = shape[0], heads = shape[1], dim = shape[2];
     clattn_dtype dtype = out->job.desc.q_dtype;
     size_t size = (size_t)CHECK_BATCH * (size_t)bound * (size_t)heads * (size_t)dim * clattn_dtype_size(dtype);
@@ -145,7 +152,8 @@ static bool fill_tensor(check_data *out, job_input which, const clattn_strides *
     return true;
 }
 
-static bool fill_head_vectors(const clattn_attention_desc *desc, check_data *out, ref_random *random) {
+static bool fill_head_vectors(const clattn_attention_desc *desc, check_data *out, ref_random *random)
+{
     size_t size = (size_t)desc->q_heads * sizeof(float);
     float *slopes = desc->has_alibi ? allocate(out, JOB_ALIBI, size) : NULL;
     float *sinks = desc->has_sinks ? allocate(out, JOB_SINKS, size) : NULL;
@@ -160,7 +168,8 @@ static bool fill_head_vectors(const clattn_attention_desc *desc, check_data *out
     return true;
 }
 
-static bool fill_offsets(const clattn_attention_desc *desc, check_data *out) {
+static bool fill_offsets(const clattn_attention_desc *desc, check_data *out)
+{
     if (desc->q_offset_mode != CLATTN_Q_OFFSET_ARRAY)
         return true;
     int32_t *offsets = allocate(out, JOB_Q_OFFSETS, CHECK_BATCH * sizeof(int32_t));
@@ -171,12 +180,14 @@ static bool fill_offsets(const clattn_attention_desc *desc, check_data *out) {
     return true;
 }
 
-static double mask_value(ref_random *random) {
+static double mask_value(ref_random *random)
+{
     double draw = ref_random_uniform(random);
     return draw < 0.2 ? -(double)INFINITY : 3.0 * draw;
 }
 
-static bool fill_mask(const clattn_attention_desc *desc, check_data *out, ref_random *random) {
+static bool fill_mask(const clattn_attention_desc *desc, check_data *out, ref_random *random)
+{
     if (desc->mask_kind == CLATTN_MASK_NONE)
         return true;
     int64_t slices = desc->mask_batch_stride ? CHECK_BATCH : 1;
@@ -195,7 +206,8 @@ static bool fill_mask(const clattn_attention_desc *desc, check_data *out, ref_ra
     return true;
 }
 
-static bool fill_outputs(const clattn_attention_desc *desc, check_data *out) {
+static bool fill_outputs(const clattn_attention_desc *desc, check_data *out)
+{
     size_t rows = (size_t)CHECK_BATCH * CHECK_MAX_Q_LEN * (size_t)desc->q_heads;
     job *work = &out->job;
     work->o_size = rows * (size_t)desc->v_head_dim * clattn_dtype_size(desc->o_dtype);
@@ -209,8 +221,8 @@ static bool fill_outputs(const clattn_attention_desc *desc, check_data *out) {
     return true;
 }
 
-int check_fill(const check_case *row, const clattn_attention_desc *desc, int32_t q_len, int32_t kv_len,
-               check_data *out) {
+int check_fill(const check_case *row, const clattn_attention_desc *desc, int32_t q_len, int32_t kv_len, check_data *out)
+{
     ref_random random = { (uint64_t)(row - check_cases) * 1000 + (uint64_t)q_len };
     *out = (check_data){ .job = { .desc = *desc } };
     const int32_t q[3] = { CHECK_MAX_Q_LEN, desc->q_heads, desc->head_dim };
@@ -226,7 +238,8 @@ int check_fill(const check_case *row, const clattn_attention_desc *desc, int32_t
     return filled ? EXIT_DONE : fail("no memory for the case '%s'", row->name);
 }
 
-void check_free(check_data *used) {
+void check_free(check_data *used)
+{
     for (int i = 0; i < JOB_INPUT_COUNT; i++)
         free(used->owned[i]);
     free(used->q_lens);
@@ -236,7 +249,8 @@ void check_free(check_data *used) {
     *used = (check_data){ .q_lens = NULL };
 }
 
-static bool all_untouched(const void *bytes, size_t size) {
+static bool all_untouched(const void *bytes, size_t size)
+{
     const unsigned char *at = bytes;
     for (size_t i = 0; i < size; i++)
         if (at[i] != CHECK_UNTOUCHED)
@@ -244,7 +258,8 @@ static bool all_untouched(const void *bytes, size_t size) {
     return true;
 }
 
-bool check_untouched(const check_data *fetched) {
+bool check_untouched(const check_data *fetched)
+{
     const clattn_attention_desc *desc = &fetched->job.desc;
     const ref_inputs in = job_reference(&fetched->job);
     size_t element = clattn_dtype_size(desc->o_dtype);

@@ -4,7 +4,8 @@
 #include "command.h"
 #include "report.h"
 
-static int print_device_json(const found_device *device, const clattn_device_info *info) {
+static int print_device_json(const found_device *device, const clattn_device_info *info)
+{
     char index[32];
     snprintf(index, sizeof index, "%d:%d", device->platform_index, device->device_index);
     return report_print(json_pack(
@@ -19,7 +20,8 @@ static int print_device_json(const found_device *device, const clattn_device_inf
         "fp16", info->has_fp16));
 }
 
-static void print_device_text(const found_device *device, const clattn_device_info *info) {
+static void print_device_text(const found_device *device, const clattn_device_info *info)
+{
     const double mib = 1024.0 * 1024.0;
     printf("%d:%d %s: %s\n", device->platform_index, device->device_index, info->platform_name, info->device_name);
     printf("    %s by %s, %s, driver %s\n", info->type, info->vendor, info->device_version, info->driver_version);
@@ -34,7 +36,8 @@ static void print_device_text(const found_device *device, const clattn_device_in
 }
 
 /* A device that the library cannot use is listed with the reason. */
-static int print_unusable(const found_device *device, const char *reason, bool as_json) {
+static int print_unusable(const found_device *device, const char *reason, bool as_json)
+{
     char index[32];
     snprintf(index, sizeof index, "%d:%d", device->platform_index, device->device_index);
     if (as_json)
@@ -44,7 +47,8 @@ static int print_unusable(const found_device *device, const char *reason, bool a
     return EXIT_DONE;
 }
 
-static int print_device(const found_device *device, bool as_json) {
+static int print_device(const found_device *device, bool as_json)
+{
     cl_int code = CL_SUCCESS;
     clattn_device *probed = NULL;
     clattn_device_info info;
@@ -68,7 +72,8 @@ static int print_device(const found_device *device, bool as_json) {
     return status;
 }
 
-int command_devices(const options *given) {
+int command_devices(const options *given)
+{
     found_devices found;
     const found_device *chosen = NULL;
     const char *selector = given->values[OPTION_devices_device].text;

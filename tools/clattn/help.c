@@ -6,7 +6,8 @@
 enum { HELP_COLUMN = 28, HELP_WIDTH = 100 };
 
 /* Prints text in words from HELP_COLUMN on, broken at HELP_WIDTH. `column` is where the line stands. */
-static void print_wrapped(FILE *stream, int column, const char *text) {
+static void print_wrapped(FILE *stream, int column, const char *text)
+{
     if (column >= HELP_COLUMN) {
         fputc('\n', stream);
         column = 0;
@@ -26,7 +27,8 @@ static void print_wrapped(FILE *stream, int column, const char *text) {
     fputc('\n', stream);
 }
 
-void help_print(FILE *stream) {
+void help_print(FILE *stream)
+{
     fprintf(stream, "usage: clattn COMMAND [OPTION...]\n\nAttention on OpenCL devices.\n\ncommands:\n");
     for (int i = 0; i < COMMAND_COUNT; i++)
         print_wrapped(stream,
@@ -40,7 +42,8 @@ void help_print(FILE *stream) {
                     "environment: CLATTN_DEVICE, CLATTN_CACHE_DIR, CLATTN_KERNEL_DIR, CLATTN_LOG\n");
 }
 
-void help_print_command(FILE *stream, command_id command) {
+void help_print_command(FILE *stream, command_id command)
+{
     const command_row *row = &command_rows[command];
     fprintf(stream, "usage: clattn %s%s%s", row->name, *row->operands ? " " : "", row->operands);
     for (int i = 0; i < OPTION_COUNT; i++)

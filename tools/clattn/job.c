@@ -21,7 +21,8 @@ static const char *const input_names[JOB_INPUT_COUNT] = {
     [JOB_SINKS] = "the sinks",
 };
 
-static clattn_buffer *input_buffer(clattn_attention_args *args, job_input input) {
+static clattn_buffer *input_buffer(clattn_attention_args *args, job_input input)
+{
     switch (input) {
     case JOB_Q:
         return &args->q;
@@ -49,7 +50,8 @@ static clattn_buffer *input_buffer(clattn_attention_args *args, job_input input)
     return NULL;
 }
 
-static void free_buffers(clattn_attention_args *args) {
+static void free_buffers(clattn_attention_args *args)
+{
     for (int i = 0; i < JOB_INPUT_COUNT; i++)
         session_free_buffer(input_buffer(args, (job_input)i));
     session_free_buffer(&args->o);
@@ -58,7 +60,8 @@ static void free_buffers(clattn_attention_args *args) {
 }
 
 int job_load_plan(const session *on, const clattn_attention_desc *desc, const clattn_plan_params *params,
-                  loaded_job *out) {
+                  loaded_job *out)
+{
     *out = (loaded_job){ .on = on, .args = CLATTN_ATTENTION_ARGS(.q = { .handle = NULL }) };
     if (clattn_plan_create(on->device, desc, params, &out->plan) == CLATTN_OK &&
         clattn_plan_describe(out->plan, &out->info) == CLATTN_OK)
@@ -68,7 +71,8 @@ int job_load_plan(const session *on, const clattn_attention_desc *desc, const cl
     return status;
 }
 
-static int upload(loaded_job *loaded, const job *source) {
+static int upload(loaded_job *loaded, const job *source)
+{
     clattn_attention_args *args = &loaded->args;
     int status = EXIT_DONE;
     for (int i = 0; i < JOB_INPUT_COUNT && status == EXIT_DONE; i++)
@@ -84,7 +88,8 @@ static int upload(loaded_job *loaded, const job *source) {
     return status;
 }
 
-int job_load_step(loaded_job *loaded, const job *source) {
+int job_load_step(loaded_job *loaded, const job *source)
+{
     free_buffers(&loaded->args);
     if (clattn_schedule_make(loaded->plan, &source->lengths, &loaded->schedule) != CLATTN_OK)
         return fail_library("the schedule cannot be made");
@@ -95,7 +100,8 @@ int job_load_step(loaded_job *loaded, const job *source) {
     return status;
 }
 
-int job_load(const session *on, const job *source, const clattn_plan_params *params, loaded_job *out) {
+int job_load(const session *on, const job *source, const clattn_plan_params *params, loaded_job *out)
+{
     int status = job_load_plan(on, &source->desc, params, out);
     if (status != EXIT_DONE)
         return status;
@@ -105,13 +111,15 @@ int job_load(const session *on, const job *source, const clattn_plan_params *par
     return status;
 }
 
-double job_clock(void) {
+double job_clock(void)
+{
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
 }
 
-double job_device_seconds(cl_event start, cl_profiling_info of_start, cl_event end, double wall) {
+double job_device_seconds(cl_event start, cl_profiling_info of_start, cl_event end, double wall)
+{
     cl_ulong from = 0, to = 0;
     if (clGetEventProfilingInfo(start, of_start, sizeof from, &from, NULL) != CL_SUCCESS ||
         clGetEventProfilingInfo(end, CL_PROFILING_COMMAND_END, sizeof to, &to, NULL) != CL_SUCCESS || to <= from)
@@ -122,7 +130,8 @@ double job_device_seconds(cl_event start, cl_profiling_info of_start, cl_event e
 
 /* A marker before the work stamps its start where the call is several kernels, of which only the last one's event is
  * known. */
-int job_run(const loaded_job *loaded, double *seconds) {
+int job_run(const loaded_job *loaded, double *seconds)
+{
     cl_command_queue queue = loaded->on->queue;
     cl_event marker = NULL, done = NULL;
     const bool single = (loaded->kernels & (loaded->kernels - 1)) == 0;
@@ -146,19 +155,22 @@ int job_run(const loaded_job *loaded, double *seconds) {
     return status;
 }
 
-int job_fetch(const loaded_job *loaded, const job *target) {
+int job_fetch(const loaded_job *loaded, const job *target)
+{
     int status = session_read_buffer(loaded->on, "O", &loaded->args.o, target->o_size, target->o);
     if (status == EXIT_DONE && target->lse)
         status = session_read_buffer(loaded->on, "LSE", &loaded->args.lse, target->lse_size, target->lse);
     return status;
 }
 
-void job_unload(loaded_job *loaded) {
+void job_unload(loaded_job *loaded)
+{
     free_buffers(&loaded->args);
     clattn_plan_destroy(&loaded->plan);
 }
 
-ref_inputs job_reference(const job *source) {
+ref_inputs job_reference(const job *source)
+{
     return (ref_inputs){
         .q = source->inputs[JOB_Q].data,
         .k = source->inputs[JOB_K].data,
@@ -176,7 +188,8 @@ ref_inputs job_reference(const job *source) {
     };
 }
 
-static const char *kernel_word(const clattn_kernel_info *kernel, job_names which) {
+static const char *kernel_word(const clattn_kernel_info *kernel, job_names which)
+{
     switch (which) {
     case JOB_KERNEL_NAMES:
         return kernel->kernel;
@@ -188,7 +201,8 @@ static const char *kernel_word(const clattn_kernel_info *kernel, job_names which
     return "";
 }
 
-const char *job_join_names(const loaded_job *loaded, job_names which, char *text, size_t size) {
+const char *job_join_names(const loaded_job *loaded, job_names which, char *text, size_t size)
+{
     const clattn_plan_info *info = &loaded->info;
     size_t used = 0;
     snprintf(text, size, "none");
@@ -205,7 +219,8 @@ const char *job_join_names(const loaded_job *loaded, job_names which, char *text
     return text;
 }
 
-int32_t job_split_size(const loaded_job *loaded) {
+int32_t job_split_size(const loaded_job *loaded)
+{
     const clattn_plan_info *info = &loaded->info;
     for (int i = 0; i < info->num_kernels; i++)
         if ((loaded->kernels >> i & 1) && strcmp(info->kernels[i].kernel, "decode") == 0)
@@ -213,12 +228,14 @@ int32_t job_split_size(const loaded_job *loaded) {
     return 0;
 }
 
-static int compare_seconds(const void *a, const void *b) {
+static int compare_seconds(const void *a, const void *b)
+{
     double x = *(const double *)a, y = *(const double *)b;
     return (x > y) - (x < y);
 }
 
-double job_median(double *seconds, int count) {
+double job_median(double *seconds, int count)
+{
     qsort(seconds, (size_t)count, sizeof *seconds, compare_seconds);
     return count % 2 ? seconds[count / 2] : 0.5 * (seconds[count / 2 - 1] + seconds[count / 2]);
 }

@@ -5,7 +5,8 @@ typedef struct key_range {
     int64_t first, last; /* empty when last < first */
 } key_range;
 
-static key_range attended_keys(const clattn_attention_desc *desc, int64_t position, int64_t kv_len) {
+static key_range attended_keys(const clattn_attention_desc *desc, int64_t position, int64_t kv_len)
+{
     key_range keys = { 0, kv_len - 1 };
     if (desc->causal && position < keys.last)
         keys.last = position;
@@ -18,7 +19,8 @@ static key_range attended_keys(const clattn_attention_desc *desc, int64_t positi
     return keys;
 }
 
-static bool mask_keeps(const job *source, int64_t at) {
+static bool mask_keeps(const job *source, int64_t at)
+{
     const void *mask = source->inputs[JOB_MASK].data;
     switch (source->desc.mask_kind) {
     case CLATTN_MASK_BOOL:
@@ -34,7 +36,8 @@ static bool mask_keeps(const job *source, int64_t at) {
 }
 
 /* Pairs of one row over all heads. */
-static double row_pairs(const job *source, int32_t b, int32_t i, key_range keys) {
+static double row_pairs(const job *source, int32_t b, int32_t i, key_range keys)
+{
     const clattn_attention_desc *desc = &source->desc;
     if (keys.last < keys.first)
         return 0;
@@ -50,7 +53,8 @@ static double row_pairs(const job *source, int32_t b, int32_t i, key_range keys)
     return (double)count * (desc->q_heads / distinct);
 }
 
-double job_flops(const job *source) {
+double job_flops(const job *source)
+{
     const clattn_attention_desc *desc = &source->desc;
     const ref_inputs in = job_reference(source);
     const int32_t *offsets = source->inputs[JOB_Q_OFFSETS].data;

@@ -9,13 +9,15 @@
 #include "command.h"
 #include "outputs.h"
 
-static void print_message(const char *format, va_list arguments) {
+static void print_message(const char *format, va_list arguments)
+{
     fputs("clattn: ", stderr);
     vfprintf(stderr, format, arguments);
     fputc('\n', stderr);
 }
 
-int fail(const char *format, ...) {
+int fail(const char *format, ...)
+{
     va_list arguments;
     va_start(arguments, format);
     print_message(format, arguments);
@@ -23,7 +25,8 @@ int fail(const char *format, ...) {
     return EXIT_FAILED;
 }
 
-int fail_usage(const char *format, ...) {
+int fail_usage(const char *format, ...)
+{
     va_list arguments;
     va_start(arguments, format);
     print_message(format, arguments);
@@ -31,17 +34,20 @@ int fail_usage(const char *format, ...) {
     return EXIT_USAGE;
 }
 
-int fail_library(const char *what) {
+int fail_library(const char *what)
+{
     return fail("%s: %s", what, clattn_last_error());
 }
 
-int finish_stdout(void) {
+int finish_stdout(void)
+{
     if (fflush(stdout) == 0 && !ferror(stdout))
         return EXIT_DONE;
     return fail("stdout cannot be written to: %s", strerror(errno));
 }
 
-static int run_command(command_id command, const options *given) {
+static int run_command(command_id command, const options *given)
+{
     switch (command) {
 #define COMMAND(name, operands, help)                                                                                  \
     case COMMAND_##name:                                                                                               \
@@ -54,7 +60,8 @@ static int run_command(command_id command, const options *given) {
     return EXIT_USAGE;
 }
 
-int main(int argc, char **argv) {
+int main(int argc, char **argv)
+{
     outputs_catch_signals();
     if (argc < 2)
         return fail_usage("no command is given; 'clattn --help' lists them");

@@ -22,7 +22,8 @@ typedef struct reader {
     size_t size;
 } reader;
 
-__attribute__((format(printf, 2, 3))) static bool complain(const reader *in, const char *format, ...) {
+__attribute__((format(printf, 2, 3))) static bool complain(const reader *in, const char *format, ...)
+{
     va_list arguments;
     va_start(arguments, format);
     vsnprintf(in->message, in->size, format, arguments);
@@ -30,13 +31,15 @@ __attribute__((format(printf, 2, 3))) static bool complain(const reader *in, con
     return false;
 }
 
-static void skip_space(reader *in) {
+static void skip_space(reader *in)
+{
     while (in->at < in->end && (*in->at == ' ' || *in->at == '\t' || *in->at == '\n' || *in->at == '\r'))
         in->at++;
 }
 
 /* Skips white space and takes `c` when it is next. */
-static bool take(reader *in, char c) {
+static bool take(reader *in, char c)
+{
     skip_space(in);
     if (in->at == in->end || *in->at != c)
         return false;
@@ -44,7 +47,8 @@ static bool take(reader *in, char c) {
     return true;
 }
 
-static bool take_word(reader *in, const char *word) {
+static bool take_word(reader *in, const char *word)
+{
     size_t length = strlen(word);
     skip_space(in);
     if ((size_t)(in->end - in->at) < length || memcmp(in->at, word, length) != 0)
@@ -54,7 +58,8 @@ static bool take_word(reader *in, const char *word) {
 }
 
 /* A quoted string without escapes. */
-static bool take_string(reader *in, char *out, size_t size) {
+static bool take_string(reader *in, char *out, size_t size)
+{
     skip_space(in);
     if (in->at == in->end || (*in->at != '\'' && *in->at != '"'))
         return false;
@@ -70,7 +75,8 @@ static bool take_string(reader *in, char *out, size_t size) {
     return true;
 }
 
-static bool parse_descr(reader *in, npy_header *out) {
+static bool parse_descr(reader *in, npy_header *out)
+{
     char descr[32];
     if (take(in, '['))
         return complain(in, "holds records (a structured dtype); it has to hold plain numbers");
@@ -90,7 +96,8 @@ static bool parse_descr(reader *in, npy_header *out) {
     return complain(in, "has dtype %s; it has to be bool, int32, int64, float16, float32 or float64", descr);
 }
 
-static bool parse_dimension(reader *in, int64_t *out) {
+static bool parse_dimension(reader *in, int64_t *out)
+{
     skip_space(in);
     if (in->at < in->end && *in->at == '-')
         return complain(in, "has a negative dimension; dimensions have to be at least 0");
@@ -104,7 +111,8 @@ static bool parse_dimension(reader *in, int64_t *out) {
     return true;
 }
 
-static bool parse_shape(reader *in, npy_header *out) {
+static bool parse_shape(reader *in, npy_header *out)
+{
     if (!take(in, '('))
         return complain(in, "is not a valid .npy file: its header has no readable 'shape'");
     out->rank = 0;
@@ -120,7 +128,8 @@ static bool parse_shape(reader *in, npy_header *out) {
     return true;
 }
 
-static bool parse_order(reader *in, bool *fortran) {
+static bool parse_order(reader *in, bool *fortran)
+{
     *fortran = take_word(in, "True");
     if (*fortran || take_word(in, "False"))
         return true;
@@ -128,7 +137,8 @@ static bool parse_order(reader *in, bool *fortran) {
 }
 
 /* The header's dictionary: each of its three keys once, in any order. */
-static bool parse_dictionary(reader *in, npy_header *out) {
+static bool parse_dictionary(reader *in, npy_header *out)
+{
     static const char *const keys[] = { "descr", "fortran_order", "shape" };
     bool seen[3] = { false, false, false }, fortran = false;
     if (!take(in, '{'))
@@ -159,7 +169,8 @@ static bool parse_dictionary(reader *in, npy_header *out) {
 }
 
 /* Counts elements; zero dimensions do not excuse the others from fitting. */
-static bool count_elements(const reader *in, npy_header *out) {
+static bool count_elements(const reader *in, npy_header *out)
+{
     size_t product = types[out->type].size;
     bool empty = false;
     for (int i = 0; i < out->rank; i++) {
@@ -175,7 +186,8 @@ static bool count_elements(const reader *in, npy_header *out) {
     return true;
 }
 
-static bool check_data(const reader *in, const npy_header *header, size_t data_size) {
+static bool check_data(const reader *in, const npy_header *header, size_t data_size)
+{
     size_t want = header->elements * types[header->type].size, have = data_size - header->data_offset;
     char text[NPY_SHAPE_TEXT];
     npy_shape_text(header->rank, header->shape, text);
@@ -188,7 +200,8 @@ static bool check_data(const reader *in, const npy_header *header, size_t data_s
     return true;
 }
 
-bool npy_parse(const void *data, size_t data_size, npy_header *out, char *message, size_t size) {
+bool npy_parse(const void *data, size_t data_size, npy_header *out, char *message, size_t size)
+{
     const unsigned char *bytes = data;
     reader in = { .message = message, .size = size };
     memset(out, 0, sizeof *out);
@@ -218,7 +231,8 @@ bool npy_parse(const void *data, size_t data_size, npy_header *out, char *messag
 }
 
 /* Reads to the end, whatever the file is: pipes have no size. */
-static void *read_all(FILE *file, size_t *out_size) {
+static void *read_all(FILE *file, size_t *out_size)
+{
     size_t capacity = 1 << 16, used = 0;
     char *bytes = malloc(capacity);
     while (bytes) {
@@ -236,7 +250,8 @@ static void *read_all(FILE *file, size_t *out_size) {
 }
 
 /* Headers of other writers may leave the data unaligned. */
-static void align_data(npy_array *array) {
+static void align_data(npy_array *array)
+{
     size_t offset = array->header.data_offset, size = types[array->header.type].size;
     array->data = (const char *)array->file + offset;
     if (offset % size == 0)
@@ -245,7 +260,8 @@ static void align_data(npy_array *array) {
     array->data = array->file;
 }
 
-bool npy_read(const char *path, npy_array *out, char *message, size_t size) {
+bool npy_read(const char *path, npy_array *out, char *message, size_t size)
+{
     *out = (npy_array){ .file = NULL };
     errno = 0;
     FILE *file = fopen(path, "rb");
@@ -268,20 +284,24 @@ bool npy_read(const char *path, npy_array *out, char *message, size_t size) {
     return true;
 }
 
-void npy_free(npy_array *array) {
+void npy_free(npy_array *array)
+{
     free(array->file);
     *array = (npy_array){ .file = NULL };
 }
 
-size_t npy_type_size(npy_type type) {
+size_t npy_type_size(npy_type type)
+{
     return types[type].size;
 }
 
-const char *npy_type_name(npy_type type) {
+const char *npy_type_name(npy_type type)
+{
     return types[type].name;
 }
 
-size_t npy_format_header(npy_type type, int rank, const int64_t *shape, char *out) {
+size_t npy_format_header(npy_type type, int rank, const int64_t *shape, char *out)
+{
     char *text = out + 10;
     size_t room = NPY_HEADER_MAX - 10;
     int used = snprintf(text, room, "{'descr': '%s', 'fortran_order': False, 'shape': (", types[type].descr);
@@ -299,7 +319,8 @@ size_t npy_format_header(npy_type type, int rank, const int64_t *shape, char *ou
     return 10 + padded;
 }
 
-const char *npy_shape_text(int rank, const int64_t *shape, char *text) {
+const char *npy_shape_text(int rank, const int64_t *shape, char *text)
+{
     int used = snprintf(text, NPY_SHAPE_TEXT, "[");
     for (int i = 0; i < rank; i++)
         used += snprintf(text + used, NPY_SHAPE_TEXT - (size_t)used, "%s%lld", i ? ", " : "", (long long)shape[i]);

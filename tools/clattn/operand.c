@@ -7,7 +7,8 @@
 #include "command.h"
 #include "ref/ref.h"
 
-int operand_read(operand *out, const char *option, const char *path) {
+int operand_read(operand *out, const char *option, const char *path)
+{
     char message[512];
     *out = (operand){ .option = option, .path = path };
     if (!npy_read(path, &out->array, message, sizeof message))
@@ -15,29 +16,34 @@ int operand_read(operand *out, const char *option, const char *path) {
     return EXIT_DONE;
 }
 
-void operand_free(operand *used) {
+void operand_free(operand *used)
+{
     npy_free(&used->array);
     free(used->converted);
     *used = (operand){ .data = NULL };
 }
 
-const char *operand_shape(const operand *in, char *text) {
+const char *operand_shape(const operand *in, char *text)
+{
     return npy_shape_text(in->array.header.rank, in->array.header.shape, text);
 }
 
-static int fail_type(const operand *in, const char *right) {
+static int fail_type(const operand *in, const char *right)
+{
     return fail("%s is '%s', which holds %s; it has to hold %s", in->option, in->path,
                 npy_type_name(in->array.header.type), right);
 }
 
-int operand_require_float(const operand *in) {
+int operand_require_float(const operand *in)
+{
     npy_type type = in->array.header.type;
     if (type == NPY_F16 || type == NPY_F32 || type == NPY_F64)
         return EXIT_DONE;
     return fail_type(in, "float16, float32 or float64");
 }
 
-int operand_require_count(const operand *in, int64_t count, const char *what) {
+int operand_require_count(const operand *in, int64_t count, const char *what)
+{
     const npy_header *header = &in->array.header;
     char text[NPY_SHAPE_TEXT];
     if (header->rank == 1 && header->shape[0] == count)
@@ -46,19 +52,22 @@ int operand_require_count(const operand *in, int64_t count, const char *what) {
                 operand_shape(in, text), what, (long long)count);
 }
 
-static void use_file_bytes(operand *in) {
+static void use_file_bytes(operand *in)
+{
     in->data = in->array.data;
     in->size = in->array.header.elements * npy_type_size(in->array.header.type);
 }
 
-static int allocate(operand *in, size_t element) {
+static int allocate(operand *in, size_t element)
+{
     in->size = in->array.header.elements * element;
     in->converted = malloc(in->size ? in->size : 1);
     in->data = in->converted;
     return in->converted ? EXIT_DONE : fail("%s: no memory for %zu bytes", in->option, in->size);
 }
 
-static float load_float(const operand *in, size_t i) {
+static float load_float(const operand *in, size_t i)
+{
     switch (in->array.header.type) {
     case NPY_F16:
         return ref_f32_from_f16(((const uint16_t *)in->array.data)[i]);
@@ -69,7 +78,8 @@ static float load_float(const operand *in, size_t i) {
     }
 }
 
-int operand_convert(operand *in, clattn_dtype dtype) {
+int operand_convert(operand *in, clattn_dtype dtype)
+{
     npy_type type = in->array.header.type;
     if ((dtype == CLATTN_F32 && type == NPY_F32) || (dtype == CLATTN_F16 && type == NPY_F16)) {
         use_file_bytes(in);
@@ -88,7 +98,8 @@ int operand_convert(operand *in, clattn_dtype dtype) {
     return EXIT_DONE;
 }
 
-int operand_to_floats(operand *in, int64_t count, const char *what) {
+int operand_to_floats(operand *in, int64_t count, const char *what)
+{
     npy_type type = in->array.header.type;
     if (type != NPY_F32 && type != NPY_F64)
         return fail_type(in, "float32");
@@ -96,7 +107,8 @@ int operand_to_floats(operand *in, int64_t count, const char *what) {
     return status == EXIT_DONE ? operand_convert(in, CLATTN_F32) : status;
 }
 
-int operand_to_indices(operand *in) {
+int operand_to_indices(operand *in)
+{
     const npy_header *header = &in->array.header;
     char text[NPY_SHAPE_TEXT];
     if (header->type != NPY_I32 && header->type != NPY_I64)

@@ -20,19 +20,22 @@ const option_row option_rows[OPTION_COUNT] = {
 #undef OPTION
 };
 
-command_id command_find(const char *name) {
+command_id command_find(const char *name)
+{
     int i = 0;
     while (i < COMMAND_COUNT && strcmp(command_rows[i].name, name) != 0)
         i++;
     return (command_id)i;
 }
 
-const char *command_name(command_id command) {
+const char *command_name(command_id command)
+{
     return command_rows[command].name;
 }
 
 /* The place of `value` in "A|B|C"; -1 when it is not there. */
-static int find_choice(const char *choices, const char *value) {
+static int find_choice(const char *choices, const char *value)
+{
     size_t length = strlen(value);
     int index = 0;
     for (const char *at = choices; *at; index++) {
@@ -45,7 +48,8 @@ static int find_choice(const char *choices, const char *value) {
 }
 
 /* Reads a whole decimal integer that ends at `end`. */
-static bool parse_integer(const char *text, char end, int64_t *out, const char **rest) {
+static bool parse_integer(const char *text, char end, int64_t *out, const char **rest)
+{
     const char *digits = text + (*text == '-' || *text == '+');
     if (*digits < '0' || *digits > '9')
         return false;
@@ -59,19 +63,22 @@ static bool parse_integer(const char *text, char end, int64_t *out, const char *
     return true;
 }
 
-static bool parse_pair(const char *text, int64_t pair[2]) {
+static bool parse_pair(const char *text, int64_t pair[2])
+{
     const char *rest = NULL;
     return parse_integer(text, ',', &pair[0], &rest) && parse_integer(rest + 1, '\0', &pair[1], &rest);
 }
 
-static bool parse_real(const char *text, double *out) {
+static bool parse_real(const char *text, double *out)
+{
     char *stop = NULL;
     *out = strtod(text, &stop);
     return stop != text && *stop == '\0' && *text != ' ';
 }
 
 /* Fills `value` from text; on a mistake returns what would be right, else NULL. */
-static const char *parse_value(const option_row *row, const char *text, option_value *value) {
+static const char *parse_value(const option_row *row, const char *text, option_value *value)
+{
     const char *rest = NULL;
     value->text = text;
     switch (row->kind) {
@@ -96,7 +103,8 @@ static const char *parse_value(const option_row *row, const char *text, option_v
 }
 
 /* The row of `command` whose name is argument[0 .. length); OPTION_COUNT when there is none. */
-static int find_option(command_id command, const char *argument, size_t length) {
+static int find_option(command_id command, const char *argument, size_t length)
+{
     int i = 0;
     while (i < OPTION_COUNT && !(option_rows[i].command == command && strlen(option_rows[i].name) == length &&
                                  strncmp(option_rows[i].name, argument, length) == 0))
@@ -105,7 +113,8 @@ static int find_option(command_id command, const char *argument, size_t length) 
 }
 
 /* One option at argv[*at], with its value there ("--name=value") or in the next argument. */
-static int parse_option(command_id command, int argc, char **argv, int *at, options *out) {
+static int parse_option(command_id command, int argc, char **argv, int *at, options *out)
+{
     const char *argument = argv[*at], *name = command_rows[command].name;
     size_t length = strcspn(argument, "=");
     int index = find_option(command, argument, length);
@@ -130,7 +139,8 @@ static int parse_option(command_id command, int argc, char **argv, int *at, opti
     return EXIT_DONE;
 }
 
-static int parse_operand(command_id command, const char *argument, options *out) {
+static int parse_operand(command_id command, const char *argument, options *out)
+{
     const command_row *row = &command_rows[command];
     if (*row->operands == '\0')
         return fail_usage("'%s' is no option, and 'clattn %s' takes nothing else", argument, row->name);
@@ -142,14 +152,16 @@ static int parse_operand(command_id command, const char *argument, options *out)
 }
 
 /* The row that may stand in place of the command's operand; OPTION_COUNT when there is none. */
-static int find_instead(command_id command) {
+static int find_instead(command_id command)
+{
     int i = 0;
     while (i < OPTION_COUNT && !(option_rows[i].command == command && option_rows[i].need == NEED_INSTEAD))
         i++;
     return i;
 }
 
-static int check_operand(command_id command, const options *out) {
+static int check_operand(command_id command, const options *out)
+{
     const command_row *row = &command_rows[command];
     int instead = find_instead(command);
     if (*row->operands == '\0' || *out->operand != '\0')
@@ -162,7 +174,8 @@ static int check_operand(command_id command, const options *out) {
     return EXIT_DONE;
 }
 
-static int check_complete(command_id command, const options *out) {
+static int check_complete(command_id command, const options *out)
+{
     const command_row *row = &command_rows[command];
     for (int i = 0; i < OPTION_COUNT; i++) {
         if (option_rows[i].command == command && option_rows[i].need == NEED_REQUIRED && !out->values[i].given)
@@ -172,7 +185,8 @@ static int check_complete(command_id command, const options *out) {
     return check_operand(command, out);
 }
 
-int options_parse(command_id command, int argc, char **argv, options *out) {
+int options_parse(command_id command, int argc, char **argv, options *out)
+{
     *out = (options){ .command = command, .operand = "" };
     for (int i = 0; i < OPTION_COUNT; i++)
         out->values[i].choice = -1;

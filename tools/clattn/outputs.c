@@ -20,7 +20,8 @@
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static char *temporaries[OUTPUTS_MAX];
 
-static sigset_t interrupting(void) {
+static sigset_t interrupting(void)
+{
     sigset_t set;
     sigemptyset(&set);
     sigaddset(&set, SIGINT);
@@ -28,7 +29,8 @@ static sigset_t interrupting(void) {
     return set;
 }
 
-static void *wait_for_signal(void *unused) {
+static void *wait_for_signal(void *unused)
+{
     sigset_t set = interrupting();
     int number = 0;
     while (sigwait(&set, &number) != 0)
@@ -42,7 +44,8 @@ static void *wait_for_signal(void *unused) {
 }
 
 /* All threads, those of OpenCL drivers included, inherit the mask, so that only the waiting thread sees the signals. */
-void outputs_catch_signals(void) {
+void outputs_catch_signals(void)
+{
     sigset_t set = interrupting();
     pthread_t thread;
     pthread_sigmask(SIG_BLOCK, &set, NULL);
@@ -52,17 +55,20 @@ void outputs_catch_signals(void) {
         pthread_detach(thread);
 }
 
-void outputs_add(outputs *out, const char *option, const char *path) {
+void outputs_add(outputs *out, const char *option, const char *path)
+{
     out->files[out->count++] = (struct output){ .option = option, .path = path };
 }
 
-void outputs_add_input(outputs *out, const char *option, const char *path) {
+void outputs_add_input(outputs *out, const char *option, const char *path)
+{
     out->inputs[out->num_inputs].option = option;
     out->inputs[out->num_inputs++].path = path;
 }
 
 /* `target` with its last part replaced by ".LAST.SUFFIX"; NULL without memory. */
-static char *beside(const char *target, const char *suffix) {
+static char *beside(const char *target, const char *suffix)
+{
     const char *slash = strrchr(target, '/');
     size_t folder = slash ? (size_t)(slash - target) + 1 : 0;
     size_t size = strlen(target) + strlen(suffix) + 3;
@@ -73,7 +79,8 @@ static char *beside(const char *target, const char *suffix) {
 }
 
 /* Makes an empty temporary file beside the output; returns its descriptor, or -1 with errno set. */
-static int make_temporary(const struct output *file, char **path) {
+static int make_temporary(const struct output *file, char **path)
+{
     *path = beside(file->target, "XXXXXX");
     if (!*path)
         return -1;
@@ -91,12 +98,14 @@ static int make_temporary(const struct output *file, char **path) {
     return descriptor;
 }
 
-static int fail_output(const struct output *file, int error) {
+static int fail_output(const struct output *file, int error)
+{
     return fail("%s is '%s', which cannot be written: %s", file->option, file->path, strerror(error));
 }
 
 /* Where the output goes, and that it can: by making and removing a temporary file. */
-static int check_writable(struct output *file) {
+static int check_writable(struct output *file)
+{
     struct stat info;
     bool exists = stat(file->path, &info) == 0;
     size_t length = strlen(file->path);
@@ -119,7 +128,8 @@ static int check_writable(struct output *file) {
 }
 
 /* Whether two paths name one file, through links too, or would if both existed. */
-static bool same_file(const char *a, const char *b) {
+static bool same_file(const char *a, const char *b)
+{
     struct stat first, second;
     bool have_first = stat(a, &first) == 0, have_second = stat(b, &second) == 0;
     if (have_first || have_second)
@@ -134,7 +144,8 @@ static bool same_file(const char *a, const char *b) {
            first.st_ino == second.st_ino;
 }
 
-int outputs_check(outputs *out) {
+int outputs_check(outputs *out)
+{
     for (int i = 0; i < out->count; i++) {
         const struct output *file = &out->files[i];
         for (int j = 0; j < out->num_inputs; j++)
@@ -154,7 +165,8 @@ int outputs_check(outputs *out) {
     return EXIT_DONE;
 }
 
-static bool write_all(int descriptor, const void *data, size_t size) {
+static bool write_all(int descriptor, const void *data, size_t size)
+{
     const char *at = data;
     while (size > 0) {
         ssize_t written = write(descriptor, at, size);
@@ -166,7 +178,8 @@ static bool write_all(int descriptor, const void *data, size_t size) {
     return true;
 }
 
-int outputs_write(outputs *out, int index, const void *header, size_t header_size, const void *data, size_t data_size) {
+int outputs_write(outputs *out, int index, const void *header, size_t header_size, const void *data, size_t data_size)
+{
     struct output *file = &out->files[index];
     pthread_mutex_lock(&lock);
     int descriptor = make_temporary(file, &file->temporary);
@@ -185,7 +198,8 @@ int outputs_write(outputs *out, int index, const void *header, size_t header_siz
 }
 
 /* Removes what was renamed so far, or puts back what it replaced. */
-static void roll_back(outputs *out, int renamed) {
+static void roll_back(outputs *out, int renamed)
+{
     for (int i = 0; i < renamed; i++) {
         struct output *file = &out->files[i];
         if (file->backup)
@@ -198,7 +212,8 @@ static void roll_back(outputs *out, int renamed) {
 }
 
 /* Keeps what the target holds under a second name. A failure means only that it cannot be put back. */
-static void keep_backup(struct output *file) {
+static void keep_backup(struct output *file)
+{
     char suffix[32];
     snprintf(suffix, sizeof suffix, "old.%ld", (long)getpid());
     file->backup = beside(file->target, suffix);
@@ -208,7 +223,8 @@ static void keep_backup(struct output *file) {
     }
 }
 
-int outputs_commit(outputs *out) {
+int outputs_commit(outputs *out)
+{
     int status = EXIT_DONE;
     pthread_mutex_lock(&lock);
     for (int i = 0; i < out->count && status == EXIT_DONE; i++) {
@@ -233,7 +249,8 @@ int outputs_commit(outputs *out) {
     return status;
 }
 
-void outputs_discard(outputs *out) {
+void outputs_discard(outputs *out)
+{
     pthread_mutex_lock(&lock);
     for (int i = 0; i < out->count; i++) {
         struct output *file = &out->files[i];

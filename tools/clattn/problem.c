@@ -26,7 +26,8 @@ static const struct {
     { OPTION_run_sinks, JOB_SINKS },
 };
 
-static int read_operands(const options *given, problem *out) {
+static int read_operands(const options *given, problem *out)
+{
     for (size_t i = 0; i < sizeof sources / sizeof *sources; i++) {
         const option_value *value = &given->values[sources[i].option];
         if (!value->given || value->is_integer)
@@ -38,7 +39,8 @@ static int read_operands(const options *given, problem *out) {
     return EXIT_DONE;
 }
 
-static int read_shape(const problem *in, const operand *tensor, problem_shape *out) {
+static int read_shape(const problem *in, const operand *tensor, problem_shape *out)
+{
     static const char *const orders[] = { "[batch, heads, length, dim]", "[batch, length, heads, dim]",
                                           "[tokens, heads, dim]" };
     const npy_header *header = &tensor->array.header;
@@ -65,20 +67,23 @@ static int read_shape(const problem *in, const operand *tensor, problem_shape *o
     return EXIT_DONE;
 }
 
-static int require_dim(const operand *tensor, int32_t dim) {
+static int require_dim(const operand *tensor, int32_t dim)
+{
     if (dim >= 1 && dim <= MAX_HEAD_DIM)
         return EXIT_DONE;
     return fail("%s is '%s', whose last dimension is %d; it has to be 1 to %d", tensor->option, tensor->path, dim,
                 MAX_HEAD_DIM);
 }
 
-static int require_equal(const char *what, const char *a, int32_t have, const char *b, int32_t want) {
+static int require_equal(const char *what, const char *a, int32_t have, const char *b, int32_t want)
+{
     if (have == want)
         return EXIT_DONE;
     return fail("%s's %s is %d and %s's is %d; they have to be equal", a, what, have, b, want);
 }
 
-static int check_shapes(const problem *in) {
+static int check_shapes(const problem *in)
+{
     const problem_shape *q = &in->q, *k = &in->k, *v = &in->v;
     int status = require_equal("batch", "--k", k->batch, "--q", q->batch);
     if (status == EXIT_DONE)
@@ -103,7 +108,8 @@ static int check_shapes(const problem *in) {
     return EXIT_DONE;
 }
 
-static clattn_strides make_strides(problem_layout layout, const problem_shape *shape) {
+static clattn_strides make_strides(problem_layout layout, const problem_shape *shape)
+{
     int64_t heads = shape->heads, length = shape->length, dim = shape->dim;
     switch (layout) {
     case LAYOUT_BHSD:
@@ -116,7 +122,8 @@ static clattn_strides make_strides(problem_layout layout, const problem_shape *s
     return (clattn_strides){ .batch = 0, .token = heads * dim, .head = dim };
 }
 
-static void describe_layout(problem *out) {
+static void describe_layout(problem *out)
+{
     clattn_attention_desc *desc = &out->job.desc;
     problem_shape o = out->q, lse = out->q;
     o.dim = out->v.dim;
@@ -137,7 +144,8 @@ static void describe_layout(problem *out) {
     out->out_shape[q->rank - 1] = out->v.dim;
 }
 
-static int convert_tensors(const options *given, problem *out) {
+static int convert_tensors(const options *given, problem *out)
+{
     int choice = given->values[OPTION_run_dtype].choice; /* auto|f32|f16|bf16 */
     bool half = out->operands[JOB_Q].array.header.type == NPY_F16;
     out->dtype = choice <= 0   ? (half ? CLATTN_F16 : CLATTN_F32)
@@ -154,7 +162,8 @@ static int convert_tensors(const options *given, problem *out) {
     return status;
 }
 
-static int make_outputs(const options *given, problem *out) {
+static int make_outputs(const options *given, problem *out)
+{
     int64_t rows = 1;
     for (int i = 0; i < out->out_rank - 1; i++)
         rows *= out->out_shape[i];
@@ -174,14 +183,16 @@ static int make_outputs(const options *given, problem *out) {
     return EXIT_DONE;
 }
 
-static void collect_inputs(problem *out) {
+static void collect_inputs(problem *out)
+{
     for (int i = 0; i < JOB_INPUT_COUNT; i++) {
         out->job.inputs[i].data = out->operands[i].data;
         out->job.inputs[i].size = out->operands[i].size;
     }
 }
 
-int problem_load(const options *given, problem *out) {
+int problem_load(const options *given, problem *out)
+{
     static int (*const steps[])(const options *, problem *) = {
         problem_read_lengths, problem_read_offsets,      problem_read_logit_options,
         problem_read_mask,    problem_read_head_vectors, convert_tensors,
@@ -208,7 +219,8 @@ int problem_load(const options *given, problem *out) {
     return status;
 }
 
-void problem_free(problem *used) {
+void problem_free(problem *used)
+{
     for (int i = 0; i < JOB_INPUT_COUNT; i++)
         operand_free(&used->operands[i]);
     free(used->q_lens);
@@ -218,7 +230,8 @@ void problem_free(problem *used) {
     *used = (problem){ .batch = 0 };
 }
 
-void problem_add_inputs(const problem *used, outputs *out) {
+void problem_add_inputs(const problem *used, outputs *out)
+{
     for (int i = 0; i < JOB_INPUT_COUNT; i++)
         if (used->operands[i].path)
             outputs_add_input(out, used->operands[i].option, used->operands[i].path);

@@ -6,7 +6,8 @@
 #include "problem_parts.h"
 
 /* cu_seqlens: from 0, not decreasing, not past the tokens. Writes each sequence's length to lens[]. */
-static int read_cu_seqlens(operand *in, int32_t tokens, int32_t *lens) {
+static int read_cu_seqlens(operand *in, int32_t tokens, int32_t *lens)
+{
     const int32_t *starts = in->data;
     int64_t count = in->array.header.shape[0];
     if (starts[0] != 0)
@@ -24,7 +25,8 @@ static int read_cu_seqlens(operand *in, int32_t tokens, int32_t *lens) {
 }
 
 /* Each of kv_lens has to be 0 to what the sequence has; lens[], unless NULL, gets the smaller of both. */
-static int read_kv_lens(problem *out, int32_t *lens) {
+static int read_kv_lens(problem *out, int32_t *lens)
+{
     operand *in = &out->operands[JOB_KV_LENS];
     if (!in->path)
         return EXIT_DONE;
@@ -43,7 +45,8 @@ static int read_kv_lens(problem *out, int32_t *lens) {
     return status;
 }
 
-static int32_t largest(const int32_t *values, int32_t count) {
+static int32_t largest(const int32_t *values, int32_t count)
+{
     int32_t most = 0;
     for (int32_t i = 0; i < count; i++)
         most = values[i] > most ? values[i] : most;
@@ -51,7 +54,8 @@ static int32_t largest(const int32_t *values, int32_t count) {
 }
 
 /* The smallest length that is not 0; 0 when there is none. */
-static int32_t smallest(const int32_t *values, int32_t count) {
+static int32_t smallest(const int32_t *values, int32_t count)
+{
     int32_t least = 0;
     for (int32_t i = 0; i < count; i++)
         if (values[i] > 0 && (least == 0 || values[i] < least))
@@ -59,7 +63,8 @@ static int32_t smallest(const int32_t *values, int32_t count) {
     return least;
 }
 
-static int read_ragged_indices(problem *out) {
+static int read_ragged_indices(problem *out)
+{
     operand *q = &out->operands[JOB_CU_SEQLENS_Q], *k = &out->operands[JOB_CU_SEQLENS_KV];
     if (!q->path || !k->path)
         return fail("%s is missing; --layout thd needs it", q->path ? "--cu-seqlens-k" : "--cu-seqlens-q");
@@ -83,7 +88,8 @@ static int read_ragged_indices(problem *out) {
     return status == EXIT_DONE ? read_cu_seqlens(k, out->k.length, out->kv_lens) : status;
 }
 
-static int read_ragged(problem *out) {
+static int read_ragged(problem *out)
+{
     clattn_attention_desc *desc = &out->job.desc;
     int status = read_ragged_indices(out);
     if (status != EXIT_DONE)
@@ -101,7 +107,8 @@ static int read_ragged(problem *out) {
     return status;
 }
 
-static int read_uniform(problem *out) {
+static int read_uniform(problem *out)
+{
     clattn_attention_desc *desc = &out->job.desc;
     static const job_input ragged_only[] = { JOB_CU_SEQLENS_Q, JOB_CU_SEQLENS_KV };
     for (int i = 0; i < 2; i++) {
@@ -124,7 +131,8 @@ static int read_uniform(problem *out) {
     return status;
 }
 
-int problem_read_lengths(const options *given, problem *out) {
+int problem_read_lengths(const options *given, problem *out)
+{
     (void)given;
     int status = out->layout == LAYOUT_THD ? read_ragged(out) : read_uniform(out);
     out->job.lengths.batch = out->batch;
@@ -134,7 +142,8 @@ int problem_read_lengths(const options *given, problem *out) {
     return status;
 }
 
-int problem_read_offsets(const options *given, problem *out) {
+int problem_read_offsets(const options *given, problem *out)
+{
     const option_value *value = &given->values[OPTION_run_q_offset];
     clattn_attention_desc *desc = &out->job.desc;
     if (!value->given)

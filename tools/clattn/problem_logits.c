@@ -5,7 +5,8 @@
 #include "command.h"
 #include "problem_parts.h"
 
-static int read_window(const option_value *value, clattn_attention_desc *desc) {
+static int read_window(const option_value *value, clattn_attention_desc *desc)
+{
     if (!value->given)
         return EXIT_DONE;
     for (int i = 0; i < 2; i++)
@@ -17,7 +18,8 @@ static int read_window(const option_value *value, clattn_attention_desc *desc) {
     return EXIT_DONE;
 }
 
-int problem_read_logit_options(const options *given, problem *out) {
+int problem_read_logit_options(const options *given, problem *out)
+{
     const option_value *scale = &given->values[OPTION_run_scale], *softcap = &given->values[OPTION_run_softcap];
     clattn_attention_desc *desc = &out->job.desc;
     desc->causal = given->values[OPTION_run_causal].given;
@@ -35,7 +37,8 @@ int problem_read_logit_options(const options *given, problem *out) {
     return read_window(&given->values[OPTION_run_window], desc);
 }
 
-static int read_mask_type(operand *mask, clattn_attention_desc *desc) {
+static int read_mask_type(operand *mask, clattn_attention_desc *desc)
+{
     switch (mask->array.header.type) {
     case NPY_BOOL:
         desc->mask_kind = CLATTN_MASK_BOOL;
@@ -56,7 +59,8 @@ static int read_mask_type(operand *mask, clattn_attention_desc *desc) {
                 npy_type_name(mask->array.header.type));
 }
 
-int problem_read_mask(const options *given, problem *out) {
+int problem_read_mask(const options *given, problem *out)
+{
     (void)given;
     operand *mask = &out->operands[JOB_MASK];
     if (!mask->path)
@@ -82,7 +86,8 @@ int problem_read_mask(const options *given, problem *out) {
     return read_mask_type(mask, desc);
 }
 
-int problem_read_head_vectors(const options *given, problem *out) {
+int problem_read_head_vectors(const options *given, problem *out)
+{
     (void)given;
     operand *alibi = &out->operands[JOB_ALIBI], *sinks = &out->operands[JOB_SINKS];
     int status = EXIT_DONE;

@@ -6,7 +6,8 @@
 
 #include "command.h"
 
-int report_print(json_t *object) {
+int report_print(json_t *object)
+{
     char *line = object ? json_dumps(object, JSON_COMPACT | JSON_PRESERVE_ORDER | JSON_REAL_PRECISION(9)) : NULL;
     json_decref(object);
     if (!line)
@@ -16,7 +17,8 @@ int report_print(json_t *object) {
     return EXIT_DONE;
 }
 
-json_t *report_attention(const loaded_job *loaded, const job *source) {
+json_t *report_attention(const loaded_job *loaded, const job *source)
+{
     const clattn_attention_desc *desc = &source->desc;
     return json_pack("{s:s, s:s, s:s, s:s, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:b}", "device",
                      loaded->on->info.device_name, "op", "attention", "dtype", clattn_dtype_name(desc->q_dtype),
@@ -26,14 +28,16 @@ json_t *report_attention(const loaded_job *loaded, const job *source) {
                      "causal", desc->causal != 0);
 }
 
-void report_times(json_t *object, const job *source, double *seconds, int count) {
+void report_times(json_t *object, const job *source, double *seconds, int count)
+{
     double median = job_median(seconds, count);
     json_object_set_new(object, "seconds_median", json_real(median));
     json_object_set_new(object, "seconds_min", json_real(seconds[0]));
     json_object_set_new(object, "gflops", json_real(median > 0 ? job_flops(source) / median * 1e-9 : 0.0));
 }
 
-void report_kernels(json_t *object, const loaded_job *loaded) {
+void report_kernels(json_t *object, const loaded_job *loaded)
+{
     char text[512];
     json_object_set_new(object, "kernel", json_string(job_join_names(loaded, JOB_KERNEL_NAMES, text, sizeof text)));
     json_object_set_new(object, "fragment", json_string(job_join_names(loaded, JOB_FRAGMENT_NAMES, text, sizeof text)));

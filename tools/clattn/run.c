@@ -15,7 +15,8 @@ typedef struct timing {
 } timing;
 
 /* Without a question after times, the one run that makes the result is enough. */
-static int make_timing(const options *given, timing *out) {
+static int make_timing(const options *given, timing *out)
+{
     const option_value *repeat = &given->values[OPTION_run_repeat];
     *out = (timing){ .count = 0 };
     if (repeat->given && (repeat->integer < 1 || repeat->integer > MAX_REPEAT))
@@ -27,7 +28,8 @@ static int make_timing(const options *given, timing *out) {
     return out->seconds ? EXIT_DONE : fail("--repeat is %s: no memory for as many times", repeat->text);
 }
 
-static int compute(const loaded_job *loaded, const timing *times) {
+static int compute(const loaded_job *loaded, const timing *times)
+{
     int status = job_run(loaded, NULL);
     for (int i = 0; i < times->count && status == EXIT_DONE; i++)
         status = job_run(loaded, &times->seconds[i]);
@@ -35,7 +37,8 @@ static int compute(const loaded_job *loaded, const timing *times) {
 }
 
 /* bf16 has no type in .npy: it is written as f32. In place of O, so that no second copy stays. */
-static int widen_output(problem *solved) {
+static int widen_output(problem *solved)
+{
     job *work = &solved->job;
     size_t elements = work->o_size / sizeof(uint16_t);
     if (solved->dtype != CLATTN_BF16)
@@ -51,7 +54,8 @@ static int widen_output(problem *solved) {
     return EXIT_DONE;
 }
 
-static int write_outputs(const problem *solved, outputs *files) {
+static int write_outputs(const problem *solved, outputs *files)
+{
     char header[NPY_HEADER_MAX];
     npy_type type = solved->dtype == CLATTN_F16 ? NPY_F16 : NPY_F32;
     size_t size = npy_format_header(type, solved->out_rank, solved->out_shape, header);
@@ -62,7 +66,8 @@ static int write_outputs(const problem *solved, outputs *files) {
     return outputs_write(files, 1, header, size, solved->job.lse, solved->job.lse_size);
 }
 
-static void print_explanation(const loaded_job *loaded) {
+static void print_explanation(const loaded_job *loaded)
+{
     const clattn_plan_info *info = &loaded->info;
     printf("tuning level %s, workspace %zu bytes, split size %d keys\n", info->tuning_level, info->workspace_size,
            job_split_size(loaded));
@@ -76,7 +81,8 @@ static void print_explanation(const loaded_job *loaded) {
         printf("refused:\n%s\n", info->refused);
 }
 
-static void explain_in_json(json_t *object, const loaded_job *loaded) {
+static void explain_in_json(json_t *object, const loaded_job *loaded)
+{
     const clattn_plan_info *info = &loaded->info;
     json_t *kernels = json_array();
     for (int i = 0; i < info->num_kernels; i++) {
@@ -92,7 +98,8 @@ static void explain_in_json(json_t *object, const loaded_job *loaded) {
     json_object_set_new(object, "refused", json_string(info->refused));
 }
 
-static int print_json(const options *given, const problem *solved, const loaded_job *loaded, const timing *times) {
+static int print_json(const options *given, const problem *solved, const loaded_job *loaded, const timing *times)
+{
     json_t *object = report_attention(loaded, &solved->job);
     if (object && solved->layout == LAYOUT_THD) {
         json_object_set_new(object, "q_tokens", json_integer(solved->q.length));
@@ -110,7 +117,8 @@ static int print_json(const options *given, const problem *solved, const loaded_
     return report_print(object);
 }
 
-static int print_result(const options *given, const problem *solved, const loaded_job *loaded, const timing *times) {
+static int print_result(const options *given, const problem *solved, const loaded_job *loaded, const timing *times)
+{
     char text[512];
     if (given->values[OPTION_run_json].given)
         return print_json(given, solved, loaded, times);
@@ -129,7 +137,8 @@ static int print_result(const options *given, const problem *solved, const loade
 }
 
 /* The plan is made before anything is uploaded, the report printed before files appear: a failure leaves nothing. */
-static int solve(const options *given, const session *on, problem *subject, const timing *times, outputs *files) {
+static int solve(const options *given, const session *on, problem *subject, const timing *times, outputs *files)
+{
     const option_value *split = &given->values[OPTION_run_split_size];
     clattn_plan_params params = CLATTN_PLAN_PARAMS(.split_size = (int32_t)split->integer);
     loaded_job loaded;
@@ -153,13 +162,15 @@ static int solve(const options *given, const session *on, problem *subject, cons
     return status;
 }
 
-static int check_split_size(const option_value *split) {
+static int check_split_size(const option_value *split)
+{
     if (split->given && (split->integer < 1 || split->integer > INT32_MAX))
         return fail("--split-size is %s; it has to be 1 to %d", split->text, INT32_MAX);
     return EXIT_DONE;
 }
 
-int command_run(const options *given) {
+int command_run(const options *given)
+{
     problem subject = { .batch = 0 };
     timing times = { .count = 0 };
     outputs files = { .count = 0 };

@@ -8,7 +8,8 @@
 
 #include "command.h"
 
-static bool contains(const char *text, const char *part) {
+static bool contains(const char *text, const char *part)
+{
     size_t length = strlen(part);
     for (;; text++) {
         size_t i = 0;
@@ -21,7 +22,8 @@ static bool contains(const char *text, const char *part) {
     }
 }
 
-static bool is_software(const found_device *device) {
+static bool is_software(const found_device *device)
+{
     static const char *const names[] = { "llvmpipe", "softpipe", "swrast" };
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (contains(device->name, names[i]) || contains(device->platform_name, names[i]))
@@ -30,7 +32,8 @@ static bool is_software(const found_device *device) {
 }
 
 static bool probe_device(cl_platform_id platform, int platform_index, cl_device_id id, int device_index,
-                         found_device *out) {
+                         found_device *out)
+{
     *out = (found_device){
         .platform_index = platform_index, .device_index = device_index, .platform = platform, .id = id
     };
@@ -43,7 +46,8 @@ static bool probe_device(cl_platform_id platform, int platform_index, cl_device_
     return clGetDeviceInfo(id, CL_DEVICE_TYPE, sizeof out->type, &out->type, NULL) == CL_SUCCESS;
 }
 
-static int find_of_platform(cl_platform_id platform, int platform_index, found_devices *out) {
+static int find_of_platform(cl_platform_id platform, int platform_index, found_devices *out)
+{
     cl_uint count = 0;
     if (clGetDeviceIDs(platform, CL_DEVICE_TYPE_ALL, 0, NULL, &count) != CL_SUCCESS || count == 0)
         return EXIT_DONE; /* a platform without devices is none of our concern */
@@ -64,7 +68,8 @@ static int find_of_platform(cl_platform_id platform, int platform_index, found_d
     return EXIT_DONE;
 }
 
-int devices_find(found_devices *out) {
+int devices_find(found_devices *out)
+{
     enum { MAX_PLATFORMS = 64 };
     cl_platform_id platforms[MAX_PLATFORMS];
     cl_uint count = 0;
@@ -83,13 +88,15 @@ int devices_find(found_devices *out) {
     return status;
 }
 
-void devices_free(found_devices *found) {
+void devices_free(found_devices *found)
+{
     free(found->devices);
     *found = (found_devices){ .count = 0 };
 }
 
 /* 0 is what is wanted most. */
-static int rank(const found_device *device) {
+static int rank(const found_device *device)
+{
     if (device->software)
         return 4;
     if (device->type & CL_DEVICE_TYPE_GPU)
@@ -100,18 +107,21 @@ static int rank(const found_device *device) {
 }
 
 /* "P:D" in digits. */
-static bool is_index(const char *selector, int *platform, int *device) {
+static bool is_index(const char *selector, int *platform, int *device)
+{
     int colon = 0, end = 0;
     if (strspn(selector, "0123456789:") != strlen(selector))
         return false;
     return sscanf(selector, "%9d%n:%9d%n", platform, &colon, device, &end) == 2 && end > colon && selector[end] == '\0';
 }
 
-static bool equals(const char *a, const char *b) {
+static bool equals(const char *a, const char *b)
+{
     return strlen(a) == strlen(b) && contains(a, b);
 }
 
-static bool matches(const found_device *device, const char *selector) {
+static bool matches(const found_device *device, const char *selector)
+{
     int platform = 0, index = 0;
     if (!selector)
         return true;
@@ -124,7 +134,8 @@ static bool matches(const found_device *device, const char *selector) {
     return contains(device->name, selector) || contains(device->platform_name, selector);
 }
 
-static int fail_no_match(const found_devices *found, const char *origin, const char *selector) {
+static int fail_no_match(const found_devices *found, const char *origin, const char *selector)
+{
     char list[4096];
     size_t used = 0;
     list[0] = '\0';
@@ -136,7 +147,8 @@ static int fail_no_match(const found_devices *found, const char *origin, const c
     return fail("%s is '%s', which matches no device; there are %s", origin, selector, list);
 }
 
-int devices_select(const found_devices *found, const char *selector, const found_device **out) {
+int devices_select(const found_devices *found, const char *selector, const found_device **out)
+{
     const char *origin = "--device", *from_environment = getenv("CLATTN_DEVICE");
     if (!selector && from_environment && *from_environment) {
         selector = from_environment;

@@ -3,11 +3,13 @@
 
 #include "command.h"
 
-static int fail_cl(const char *what, const char *call, cl_int code) {
+static int fail_cl(const char *what, const char *call, cl_int code)
+{
     return fail("%s: %s failed with OpenCL error %d", what, call, code);
 }
 
-int session_open_device(const found_device *chosen, session *out) {
+int session_open_device(const found_device *chosen, session *out)
+{
     cl_int code = CL_SUCCESS;
     *out = (session){ .chosen = *chosen };
     const cl_context_properties properties[] = { CL_CONTEXT_PLATFORM, (cl_context_properties)chosen->platform, 0 };
@@ -28,7 +30,8 @@ int session_open_device(const found_device *chosen, session *out) {
     return EXIT_DONE;
 }
 
-int session_open(const char *selector, session *out) {
+int session_open(const char *selector, session *out)
+{
     found_devices found;
     const found_device *chosen = NULL;
     int status = devices_find(&found);
@@ -41,7 +44,8 @@ int session_open(const char *selector, session *out) {
     return status;
 }
 
-void session_close(session *open) {
+void session_close(session *open)
+{
     clattn_device_destroy(&open->device);
     if (open->queue)
         clReleaseCommandQueue(open->queue);
@@ -50,7 +54,8 @@ void session_close(session *open) {
     *open = (session){ .queue = NULL };
 }
 
-int session_make_buffer(const session *on, const char *what, size_t size, const void *data, clattn_buffer *out) {
+int session_make_buffer(const session *on, const char *what, size_t size, const void *data, clattn_buffer *out)
+{
     cl_int code = CL_SUCCESS;
     cl_mem mem = clCreateBuffer(on->context, CL_MEM_READ_WRITE, size ? size : 1, NULL, &code);
     if (code != CL_SUCCESS)
@@ -65,13 +70,15 @@ int session_make_buffer(const session *on, const char *what, size_t size, const 
     return EXIT_DONE;
 }
 
-void session_free_buffer(clattn_buffer *buffer) {
+void session_free_buffer(clattn_buffer *buffer)
+{
     if (buffer->handle)
         clReleaseMemObject((cl_mem)buffer->handle);
     *buffer = (clattn_buffer){ .handle = NULL };
 }
 
-int session_read_buffer(const session *on, const char *what, const clattn_buffer *buffer, size_t size, void *data) {
+int session_read_buffer(const session *on, const char *what, const clattn_buffer *buffer, size_t size, void *data)
+{
     if (size == 0)
         return EXIT_DONE;
     cl_int code = clEnqueueReadBuffer(on->queue, (cl_mem)buffer->handle, CL_TRUE, 0, size, data, 0, NULL, NULL);
