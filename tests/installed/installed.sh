@@ -84,5 +84,6 @@ for header in $(cd "$stage"/usr/*/include/clattn 2>/dev/null && ls); do
     try "$header alone, C11" one_header c c11 cc "$header"
     try "$header alone, C++17" one_header c++ c++17 c++ "$header"
 done
-try "the command is installed and runs" env LD_LIBRARY_PATH="$libdir" "$(find "$stage" -path '*/bin/clattn' | head -1)" --version
+command=$(find "$stage" -path '*/bin/clattn' | head -1)
+try "the command is installed and runs" "$command" --version
 finish

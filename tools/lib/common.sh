@@ -18,9 +18,10 @@ is_debian_12() {
 
 # missing_packages PACKAGE...: those that dpkg does not know as installed.
 missing_packages() {
-    local package
+    local package status
     for package in "$@"; do
-        dpkg-query -W -f '${Status}\n' "$package" 2>/dev/null | grep -q '^install ok installed$' || printf '%s ' "$package"
+        status=$(dpkg-query -W -f '${Status}' "$package" 2>/dev/null) || status=none
+        [ "$status" = "install ok installed" ] || printf '%s ' "$package"
     done
 }
 
@@ -30,7 +31,7 @@ need_packages() {
     local missing
     if ! is_debian_12; then
         have_tools && return 0
-        die "this installs Debian 12 packages; on another system install the likes of these, then set CLATTN_SKIP_INSTALL=1: $*"
+        die "this installs Debian 12 packages; elsewhere, install the likes of these and set CLATTN_SKIP_INSTALL=1: $*"
     fi
     missing=$(missing_packages "$@")
     [ -z "$missing" ] && return 0

@@ -82,7 +82,8 @@ def intel(part):
 
 
 def compile_program(part, source, output, *options):
-    argv = [os.environ.get("CC", "cc"), "-std=c11", "-Wall", "-Wextra", "-Werror", "-o", output, ROOT / source, *options]
+    argv = [os.environ.get("CC", "cc"), "-std=c11", "-Wall", "-Wextra", "-Werror", "-o", output, ROOT / source,
+            *options]
     status, text = part.call(argv)
     if status != 0:
         part.show(text, status)
@@ -191,8 +192,8 @@ def commit():
     return found.stdout.strip() if found and found.returncode == 0 else "unknown"
 
 
-# name, budget in seconds, whether it runs alone (it uses every core, or others wait for it), function. The longest of those
-# that run two at a time come first.
+# name, budget in seconds, whether it runs alone (it uses every core, or others wait for it), function. The longest of
+# those that run two at a time come first.
 TABLE = (
     ("build", 60, True, build),
     ("pocl-pairwise", 120, False, pocl_pairwise),
