@@ -24,8 +24,8 @@ void clattn_combine(const attention_args args,              /* every run-time nu
                     __global const int *kv_lens,            /* [batch] */
                     __global const int *q_offsets,          /* [batch] */
                     __global const float *sinks,            /* [q_heads] */
-                    __global ELEMENT(O_STORAGE) *o,         /* [batch, q_len, q_heads, v_head_dim] by strides, written */
-                    __global float *lse,                    /* [batch, q_len, q_heads] by strides, written */
+                    __global ELEMENT(O_STORAGE) *o,         /* [batch, q_len, q_heads, v_head_dim], written */
+                    __global float *lse,                    /* [batch, q_len, q_heads], written */
                     __global const float *workspace)        /* decode's partial states */
 {
     const index_arrays indices = { cu_seqlens_q, cu_seqlens_kv, kv_lens, q_offsets };

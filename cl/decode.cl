@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 
-/* Decode: few queries against many keys. Each group attends one split of the keys (Flash-Decoding); combine.cl merges the
- * splits. The split size is fixed, so a sequence is cut alike in every batch. A sequence of one split is finished here.
+/* Decode: few queries against many keys. Each group attends one split of the keys (Flash-Decoding); combine.cl merges
+ * the splits. The split size is fixed, so a sequence is cut alike in every batch. A sequence of one split is finished
+ * here.
  *
  * ND-range: local (FRAG_LOCAL_SIZE, 1, 1); groups (splits of the longest sequence, kv_heads, batch). Groups past a
  * sequence's splits, and those of prefill's sequences, return at once.
@@ -10,8 +11,8 @@
 #include "attend.clh"
 
 /* Writes a split's states: (m, l) and the output that belongs to them, not yet divided by l. */
-static inline void decode_store_partial(const attend_state *state, const attention_args *a, const sequence *s, int kv_head,
-                                        int split, __global float *workspace)
+static inline void decode_store_partial(const attend_state *state, const attention_args *a, const sequence *s,
+                                        int kv_head, int split, __global float *workspace)
 {
     UNROLL for (int slot = 0; slot < FRAG_ROWS; slot++) {
         float max[FRAG_WIDTH], sum[FRAG_WIDTH];
@@ -35,8 +36,8 @@ static inline void decode_store_partial(const attend_state *state, const attenti
 __kernel __attribute__((reqd_work_group_size(FRAG_LOCAL_SIZE, 1, 1)))
 void clattn_decode(ATTEND_PARAMETERS,
                    __global const float *sinks,            /* [q_heads] */
-                   __global ELEMENT(O_STORAGE) *o,         /* [batch, q_len, q_heads, v_head_dim] by strides, written */
-                   __global float *lse,                    /* [batch, q_len, q_heads] by strides, written */
+                   __global ELEMENT(O_STORAGE) *o,         /* [batch, q_len, q_heads, v_head_dim], written */
+                   __global float *lse,                    /* [batch, q_len, q_heads], written */
                    __global float *workspace)              /* partial states, written */
 {
     FRAG_DECLARE_LOCAL

@@ -12,8 +12,8 @@
 __kernel __attribute__((reqd_work_group_size(FRAG_LOCAL_SIZE, 1, 1)))
 void clattn_prefill(ATTEND_PARAMETERS,
                     __global const float *sinks,            /* [q_heads] */
-                    __global ELEMENT(O_STORAGE) *o,         /* [batch, q_len, q_heads, v_head_dim] by strides, written */
-                    __global float *lse)                    /* [batch, q_len, q_heads] by strides, written */
+                    __global ELEMENT(O_STORAGE) *o,         /* [batch, q_len, q_heads, v_head_dim], written */
+                    __global float *lse)                    /* [batch, q_len, q_heads], written */
 {
     FRAG_DECLARE_LOCAL
     const index_arrays indices = ATTEND_INDEX_ARRAYS;
