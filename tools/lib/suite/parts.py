@@ -182,7 +182,7 @@ def installed(part):
 def mutate(part):
     argv = [ROOT / "tools" / "mutate", "--build", builds.folder("test")]
     part.count("tools/mutate", argv if part.options.full else [*argv, "--sample"],
-               part.environment(OCL_ICD_VENDORS=POCL))
+               part.environment(OCL_ICD_VENDORS=POCL), limit=600)
 
 
 def commit():
@@ -204,7 +204,7 @@ TABLE = (
     ("command", 90, False, command),
     ("fuzz", 75, False, fuzz),
     ("rusticl", 60, False, rusticl),
-    ("mutate", 60, False, mutate),
+    ("mutate", 90, False, mutate),
     ("warm", 45, False, warm),
     ("installed", 30, False, installed),
     ("unit", 20, False, unit),
