@@ -48,6 +48,7 @@ def check_files(c):
     header = lambda text: b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text
     bad = {
         "missing file": (str(c.folder / "absent.npy"), ["absent.npy", "No such file"]),
+        "a line break": (str(c.folder / "ab\nsent.npy"), ["ab?sent.npy"]),
         "a folder": (str(c.folder.path), ["cannot be read"]),
         "no .npy": (c.raw("b.npy", b"PK\x03\x04" * 9), ["not a .npy file"]),
         "empty file": (c.raw("b1.npy", b""), ["not a .npy file"]),
@@ -116,7 +117,7 @@ def check_lengths(c):
 
 
 def check_values(c):
-    for option, value in (("--scale", "nan"), ("--scale", "inf"), ("--scale", "1e-60"), ("--softcap", "-1"),
+    for option, value in (("--scale", "nan"), ("--scale", "inf"), ("--scale", "1e39"), ("--softcap", "-1"),
                           ("--softcap", "nan"), ("--window", "-2,1"), ("--window", "1,9999999999"), ("--repeat", "0"),
                           ("--split-size", "0")):
         c.refuse(f"{option} {value}", {option: value}, [option, value])
@@ -166,8 +167,13 @@ def check_late_failures(c):
         result = subprocess.run([support.COMMAND, "run", *arguments], stdout=full, stderr=subprocess.PIPE, text=True)
     c.report.refused(result, FAILED, ["stdout"], "stdout to /dev/full", c.folder)
 
-    def limit():
-        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    reader, writer = os.pipe()
+    os.close(reader)
+    result = subprocess.run([support.COMMAND, "run", *arguments], stdout=writer, stderr=subprocess.PIPE, text=True)
+    os.close(writer)
+    c.report.refused(result, FAILED, ["stdout", "Broken pipe"], "stdout to nobody", c.folder)
+
+    def limit():  # with SIGXFSZ as it is by default
         resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))
 
     warm = run("run", *arguments)  # so that no cache file meets the limit
@@ -185,7 +191,7 @@ def check_late_failures(c):
 def check_interrupt(c):
     """A signal at any time: 130, and either no output or all of them."""
     arguments = [x for pair in c.base.items() for x in pair] + ["--repeat", "100000"]
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         process = subprocess.Popen([support.COMMAND, "run", *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         time.sleep(0.5)
         process.send_signal(number)

@@ -9,11 +9,15 @@
 #include "command.h"
 #include "outputs.h"
 
+/* One line, whatever the names and texts in it hold. */
 static void print_message(const char *format, va_list arguments)
 {
-    fputs("clattn: ", stderr);
-    vfprintf(stderr, format, arguments);
-    fputc('\n', stderr);
+    char text[16384];
+    vsnprintf(text, sizeof text, format, arguments);
+    for (char *at = text; *at; at++)
+        if ((unsigned char)*at < ' ')
+            *at = at[1] ? '?' : '\0';
+    fprintf(stderr, "clattn: %s\n", text);
 }
 
 int fail(const char *format, ...)

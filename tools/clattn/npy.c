@@ -266,14 +266,14 @@ bool npy_read(const char *path, npy_array *out, char *message, size_t size)
     errno = 0;
     FILE *file = fopen(path, "rb");
     if (!file) {
-        snprintf(message, size, "cannot be opened: %s", strerror(errno));
+        snprintf(message, size, "cannot be opened: %s; it has to be a .npy file", strerror(errno));
         return false;
     }
     size_t bytes = 0;
     void *data = read_all(file, &bytes);
     bool sound = data && !ferror(file);
     if (!sound)
-        snprintf(message, size, "cannot be read: %s", strerror(errno));
+        snprintf(message, size, "cannot be read: %s; it has to be a .npy file", strerror(errno));
     fclose(file);
     out->file = data;
     if (!sound || !npy_parse(data, bytes, &out->header, message, size)) {

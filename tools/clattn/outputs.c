@@ -26,6 +26,9 @@ static sigset_t interrupting(void)
     sigemptyset(&set);
     sigaddset(&set, SIGINT);
     sigaddset(&set, SIGTERM);
+    struct sigaction hangup;
+    if (sigaction(SIGHUP, NULL, &hangup) == 0 && hangup.sa_handler != SIG_IGN) /* nohup's wish stands */
+        sigaddset(&set, SIGHUP);
     return set;
 }
 
@@ -43,11 +46,14 @@ static void *wait_for_signal(void *unused)
     return unused;
 }
 
-/* All threads, those of OpenCL drivers included, inherit the mask, so that only the waiting thread sees the signals. */
+/* All threads, those of OpenCL drivers included, inherit the mask, so that only the waiting thread sees the signals.
+ * A reader that went away and a file that may not grow are errors of a write then, after which temporary files go. */
 void outputs_catch_signals(void)
 {
     sigset_t set = interrupting();
     pthread_t thread;
+    signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN);
     pthread_sigmask(SIG_BLOCK, &set, NULL);
     if (pthread_create(&thread, NULL, wait_for_signal, NULL) != 0)
         pthread_sigmask(SIG_UNBLOCK, &set, NULL);
@@ -100,7 +106,8 @@ static int make_temporary(const struct output *file, char **path)
 
 static int fail_output(const struct output *file, int error)
 {
-    return fail("%s is '%s', which cannot be written: %s", file->option, file->path, strerror(error));
+    return fail("%s is '%s', which cannot be written: %s; it has to be a name in a folder that takes new files",
+                file->option, file->path, strerror(error));
 }
 
 /* Where the output goes, and that it can: by making and removing a temporary file. */

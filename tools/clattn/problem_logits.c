@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Scale, soft cap, windows, masks and per-head vectors of `clattn run`. */
+#include <float.h>
 #include <math.h>
 
 #include "command.h"
@@ -18,22 +19,27 @@ static int read_window(const option_value *value, clattn_attention_desc *desc)
     return EXIT_DONE;
 }
 
+/* The library takes 0 for "default" and "off", and a device may take what is below FLT_MIN for 0: what is not 0 stays it.
+ * Logits are 0 either way. */
+static float to_normal_float(double value)
+{
+    if (value != 0 && fabs(value) < (double)FLT_MIN)
+        return value < 0 ? -FLT_MIN : FLT_MIN;
+    return (float)value;
+}
+
 int problem_read_logit_options(const options *given, problem *out)
 {
     const option_value *scale = &given->values[OPTION_run_scale], *softcap = &given->values[OPTION_run_softcap];
     clattn_attention_desc *desc = &out->job.desc;
     desc->causal = given->values[OPTION_run_causal].given;
     if (scale->given && !isfinite((float)scale->real))
-        return fail("--scale is %s; it has to be finite", scale->text);
+        return fail("--scale is %s; it has to be finite, as a float is: %g to %g", scale->text, -(double)FLT_MAX,
+                    (double)FLT_MAX);
     if (softcap->given && (!isfinite((float)softcap->real) || softcap->real < 0))
-        return fail("--softcap is %s; it has to be finite and at least 0", softcap->text);
-    /* The library takes 0 for "default" and "off": what only rounds to 0 must not become that. */
-    if (scale->real != 0 && (float)scale->real == 0)
-        return fail("--scale is %s, which is too small for a float; it has to be 0 or at least 1e-38", scale->text);
-    if (softcap->real != 0 && (float)softcap->real == 0)
-        return fail("--softcap is %s, which is too small for a float; it has to be 0 or at least 1e-38", softcap->text);
-    desc->scale = (float)scale->real;
-    desc->softcap = (float)softcap->real;
+        return fail("--softcap is %s; it has to be finite, as a float is: 0 to %g", softcap->text, (double)FLT_MAX);
+    desc->scale = to_normal_float(scale->real);
+    desc->softcap = to_normal_float(softcap->real);
     return read_window(&given->values[OPTION_run_window], desc);
 }
 
