@@ -19,8 +19,8 @@ static int read_window(const option_value *value, clattn_attention_desc *desc)
     return EXIT_DONE;
 }
 
-/* The library takes 0 for "default" and "off", and a device may take what is below FLT_MIN for 0: what is not 0 stays it.
- * Logits are 0 either way. */
+/* The library takes 0 for "default" and "off", and a device may take what is below FLT_MIN for 0: what is not 0 must
+ * not become that. Logits are 0 either way. */
 static float to_normal_float(double value)
 {
     if (value != 0 && fabs(value) < (double)FLT_MIN)
