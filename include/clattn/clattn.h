@@ -19,5 +19,6 @@
 #include <clattn/device.h>
 #include <clattn/program_cache.h>
 #include <clattn/attention.h>
+#include <clattn/kv_cache.h>
 
 #endif

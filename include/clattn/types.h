@@ -54,6 +54,24 @@ typedef struct clattn_strides {
     int64_t head;
 } clattn_strides;
 
+/* Bits of clattn_error_record.kinds. */
+typedef enum clattn_error_kind {
+    CLATTN_ERROR_PAGE_ID = 1 /* a block table holds an id that is neither -1 nor in [0, pages) */
+} clattn_error_kind;
+
+/* What kernels report of bad content that only the device sees: 16 bytes at the start of a buffer that the caller gives
+ * to a run. Kernels only add to it, by atomics, so that one record may serve any number of runs. The caller writes
+ * CLATTN_ERROR_RECORD_CLEAR to it before, and reads it when the runs have ended. */
+typedef struct clattn_error_record {
+    uint32_t kinds;       /* clattn_error_kind, or-ed together; 0: nothing to report */
+    uint32_t sequence;    /* the lowest one that something is wrong with; UINT32_MAX: none */
+    uint32_t reserved[2]; /* 0 */
+} clattn_error_record;
+
+#ifndef __cplusplus
+#define CLATTN_ERROR_RECORD_CLEAR ((clattn_error_record){ .sequence = UINT32_MAX })
+#endif
+
 #ifdef __cplusplus
 }
 #endif

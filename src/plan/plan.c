@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "kernel/first_launch.h"
 #include "plan/arguments.h"
 #include "util/status.h"
 
@@ -244,53 +245,25 @@ static clattn_status compile_steps(clattn_plan *plan, const clattn_plan_params *
     return CLATTN_OK;
 }
 
-/* Launches every fresh kernel once, with arguments that leave no group any work, and stores its binary. */
-static clattn_status warm_up_on(clattn_plan *plan, cl_command_queue queue, cl_mem memory)
+static clattn_status first_launch(void *user, int index, cl_command_queue queue, cl_mem memory)
 {
+    const clattn_plan *plan = user;
     clattn_launches launches = clattn_launches_of_bounds(plan);
     launches.batch = 0;
     clattn_bindings bindings = { 0 };
     for (int i = 0; i < CLATTN_ARG_COUNT; i++)
         bindings.memory[i] = memory;
     const attention_args args = clattn_attention_args_of(&launches, &bindings);
-    for (int kind = 0; kind < CLATTN_STEP_COUNT; kind++) {
-        const clattn_step *step = &plan->steps[kind];
-        if (!step->present || !clattn_kernel_is_fresh(step->kernel))
-            continue;
-        const size_t global[3] = { step->local_size, 1, 1 };
-        CLATTN_TRY(clattn_step_enqueue(plan, (clattn_step_kind)kind, &args, &bindings, global, queue, 0, NULL, NULL));
-        const cl_int code = clFinish(queue);
-        if (code != CL_SUCCESS)
-            return clattn_fail_cl("clFinish after a kernel's first launch", code);
-        clattn_kernel_store(step->kernel);
-    }
-    return CLATTN_OK;
-}
-
-static bool has_fresh_kernel(const clattn_plan *plan)
-{
-    for (int kind = 0; kind < CLATTN_STEP_COUNT; kind++)
-        if (plan->steps[kind].present && clattn_kernel_is_fresh(plan->steps[kind].kernel))
-            return true;
-    return false;
+    const size_t global[3] = { plan->steps[index].local_size, 1, 1 };
+    return clattn_step_enqueue(plan, (clattn_step_kind)index, &args, &bindings, global, queue, 0, NULL, NULL);
 }
 
 static clattn_status warm_up(clattn_plan *plan)
 {
-    if (!has_fresh_kernel(plan))
-        return CLATTN_OK;
-    cl_context context = clattn_device_context(plan->device);
-    cl_int code;
-    cl_command_queue queue = clCreateCommandQueue(context, clattn_device_id(plan->device), 0, &code);
-    if (code != CL_SUCCESS)
-        return clattn_fail_cl("clCreateCommandQueue", code);
-    cl_mem memory = clCreateBuffer(context, CL_MEM_READ_WRITE, 256, NULL, &code);
-    clattn_status status =
-        code == CL_SUCCESS ? warm_up_on(plan, queue, memory) : clattn_fail_cl("clCreateBuffer", code);
-    if (memory)
-        clReleaseMemObject(memory);
-    clReleaseCommandQueue(queue);
-    return status;
+    clattn_kernel *kernels[CLATTN_STEP_COUNT];
+    for (int kind = 0; kind < CLATTN_STEP_COUNT; kind++)
+        kernels[kind] = plan->steps[kind].present ? plan->steps[kind].kernel : NULL;
+    return clattn_kernels_warm_up(plan->device, kernels, CLATTN_STEP_COUNT, first_launch, plan);
 }
 
 static clattn_status fill_plan(clattn_plan *plan, const clattn_attention_desc *desc, const clattn_plan_params *params)

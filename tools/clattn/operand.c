@@ -107,14 +107,15 @@ int operand_to_floats(operand *in, int64_t count, const char *what)
     return status == EXIT_DONE ? operand_convert(in, CLATTN_F32) : status;
 }
 
-int operand_to_indices(operand *in)
+static int to_int32(operand *in, int rank)
 {
     const npy_header *header = &in->array.header;
     char text[NPY_SHAPE_TEXT];
     if (header->type != NPY_I32 && header->type != NPY_I64)
         return fail_type(in, "int32 or int64");
-    if (header->rank != 1)
-        return fail("%s is '%s' of shape %s; it has to be of rank 1", in->option, in->path, operand_shape(in, text));
+    if (header->rank != rank)
+        return fail("%s is '%s' of shape %s; it has to be of rank %d", in->option, in->path, operand_shape(in, text),
+                    rank);
     if (header->type == NPY_I32) {
         use_file_bytes(in);
         return EXIT_DONE;
@@ -127,4 +128,14 @@ int operand_to_indices(operand *in)
         ((int32_t *)in->converted)[i] = (int32_t)value;
     }
     return status;
+}
+
+int operand_to_indices(operand *in)
+{
+    return to_int32(in, 1);
+}
+
+int operand_to_index_table(operand *in)
+{
+    return to_int32(in, 2);
 }

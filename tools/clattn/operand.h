@@ -32,6 +32,9 @@ int operand_to_floats(operand *in, int64_t count, const char *what);
 /* Makes `data` int32 of an operand of rank 1 with int32 or int64 in it. */
 int operand_to_indices(operand *in);
 
+/* The same of rank 2. */
+int operand_to_index_table(operand *in);
+
 /* Fails unless the rank-1 operand has `count` elements. */
 int operand_require_count(const operand *in, int64_t count, const char *what);
 

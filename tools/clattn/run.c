@@ -5,28 +5,7 @@
 #include "command.h"
 #include "problem.h"
 #include "report.h"
-
-enum { MAX_REPEAT = 1000000 };
-
-/* The runs' times; count 0: nobody asked for them. */
-typedef struct timing {
-    int count;
-    double *seconds;
-} timing;
-
-/* Without a question after times, the one run that makes the result is enough. */
-static int make_timing(const options *given, timing *out)
-{
-    const option_value *repeat = &given->values[OPTION_run_repeat];
-    *out = (timing){ .count = 0 };
-    if (repeat->given && (repeat->integer < 1 || repeat->integer > MAX_REPEAT))
-        return fail("--repeat is %s; it has to be 1 to %d", repeat->text, MAX_REPEAT);
-    if (!repeat->given && !given->values[OPTION_run_json].given)
-        return EXIT_DONE;
-    out->count = repeat->given ? (int)repeat->integer : 1;
-    out->seconds = calloc((size_t)out->count, sizeof *out->seconds);
-    return out->seconds ? EXIT_DONE : fail("--repeat is %s: no memory for as many times", repeat->text);
-}
+#include "timing.h"
 
 static int compute(const loaded_job *loaded, const timing *times)
 {
@@ -180,7 +159,7 @@ int command_run(const options *given)
         outputs_add(&files, "--lse", given->values[OPTION_run_lse].text);
     int status = check_split_size(&given->values[OPTION_run_split_size]);
     if (status == EXIT_DONE)
-        status = make_timing(given, &times);
+        status = timing_make(&given->values[OPTION_run_repeat], given->values[OPTION_run_json].given, &times);
     if (status == EXIT_DONE)
         status = problem_load(given, &subject);
     problem_add_inputs(&subject, &files);
@@ -194,6 +173,6 @@ int command_run(const options *given)
     }
     outputs_discard(&files);
     problem_free(&subject);
-    free(times.seconds);
+    timing_free(&times);
     return status;
 }

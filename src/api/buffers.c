@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "api/buffers.h"
+
+#include <inttypes.h>
+
+#include "util/status.h"
+
+static clattn_status memory_size(const clattn_buffer_need *need, size_t *size)
+{
+    const clattn_buffer *buffer = need->buffer;
+    size_t whole = 0;
+    const cl_int code = clGetMemObjectInfo((cl_mem)buffer->handle, CL_MEM_SIZE, sizeof(whole), &whole, NULL);
+    if (code != CL_SUCCESS)
+        return clattn_fail_cl("clGetMemObjectInfo", code);
+    if (buffer->offset > whole || buffer->size > whole - buffer->offset)
+        return clattn_fail(CLATTN_INVALID_ARGUMENT,
+                           "%s.offset + %s.size is %zu + %zu; it has to be within its cl_mem of %zu bytes", need->name,
+                           need->name, buffer->offset, buffer->size, whole);
+    *size = buffer->size ? buffer->size : whole - buffer->offset;
+    return CLATTN_OK;
+}
+
+clattn_status clattn_buffer_check(const clattn_buffer_need *need)
+{
+    const clattn_buffer *buffer = need->buffer;
+    if (buffer->kind != CLATTN_BUFFER_CL_MEM)
+        return clattn_fail(CLATTN_INVALID_ARGUMENT, "%s.kind is %d; it has to be CLATTN_BUFFER_CL_MEM (%d)", need->name,
+                           (int)buffer->kind, CLATTN_BUFFER_CL_MEM);
+    if (!buffer->handle)
+        return clattn_fail(CLATTN_INVALID_ARGUMENT, "%s.handle is NULL; the description needs this buffer", need->name);
+    if (buffer->offset % need->element_size != 0)
+        return clattn_fail(CLATTN_INVALID_ARGUMENT,
+                           "%s.offset is %zu; it has to be a multiple of the element's %zu bytes", need->name,
+                           buffer->offset, need->element_size);
+    size_t size = 0;
+    CLATTN_TRY(memory_size(need, &size));
+    if (need->elements < 0 || (uint64_t)need->elements > size / need->element_size)
+        return clattn_fail(CLATTN_INVALID_ARGUMENT,
+                           "%s has %zu bytes; strides and lengths reach element %" PRId64 " of %zu bytes", need->name,
+                           size, need->elements < 0 ? INT64_MAX : need->elements, need->element_size);
+    return CLATTN_OK;
+}
+
+int64_t clattn_buffer_offset(const clattn_buffer_need *need)
+{
+    return (int64_t)(need->buffer->offset / need->element_size);
+}
