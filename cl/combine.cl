@@ -37,7 +37,7 @@ void clattn_combine(const attention_args args,              /* every run-time nu
     sequence s;
     sequence_load(&s, &args, &indices, index);
     const int splits = sequence_splits(&args, &s);
-    if (splits == 1 || row >= s.rows || s.rows > args.decode_max_rows)
+    if (splits == 1 || row >= s.rows || s.rows > args.decode_max_rows || !sequence_fits_workspace(&args, &s))
         return;
 
     const long first = partial_index(&args, &s, kv_head, row, 0);

@@ -5,7 +5,7 @@
  * here.
  *
  * ND-range: local (FRAG_LOCAL_SIZE, 1, 1); groups (splits of the longest sequence, kv_heads, batch). Groups past a
- * sequence's splits, and those of prefill's sequences, return at once.
+ * sequence's splits, those of prefill's sequences and those that find no room in the workspace return at once.
  * Local memory: the fragment's. */
 
 #include "attend.clh"
@@ -52,6 +52,8 @@ void clattn_decode(ATTEND_PARAMETERS,
     sequence_load(&s, &args, &indices, index);
     const int splits = sequence_splits(&args, &s);
     if (split >= splits || s.rows == 0 || s.rows > args.decode_max_rows)
+        return;
+    if (splits > 1 && !sequence_fits_workspace(&args, &s))
         return;
 
     attend_state state;

@@ -65,7 +65,8 @@ typedef struct clattn_attention_desc {
     int32_t head_dim;   /* of Q and K, 1 to 576 */
     int32_t v_head_dim; /* of V and O, 1 to 576; 0: head_dim */
 
-    /* Upper bounds over all steps; they size the workspace and the launches and change no result. */
+    /* Lengths and batch are up to 2^30 each, as is max_q_len * q_heads / kv_heads; heads up to 65535.
+     * Upper bounds over all steps; they size the workspace and the launches and change no result. */
     int32_t max_batch;    /* >= 0 */
     int32_t max_q_len;    /* of one sequence, >= 0 */
     int32_t max_kv_len;   /* of one sequence, >= 0 */
@@ -94,7 +95,7 @@ typedef struct clattn_attention_desc {
     int32_t window_left;  /* with WINDOW_LR: keys from p - window_left on; -1: unbounded */
     int32_t window_right; /* with WINDOW_LR: keys up to p + window_right; -1: unbounded */
     clattn_q_offset_mode q_offset_mode;
-    int32_t q_offset; /* with Q_OFFSET_CONSTANT; may be negative */
+    int32_t q_offset; /* with Q_OFFSET_CONSTANT; may be negative; q_offset + max_q_len < 2^31 */
 
     /* Mask [batch, q_heads, q_len, kv_len] by strides >= 0 in elements, 0 broadcasts. Ragged batches may give, for each
      * sequence, where its mask starts and how far its rows are apart (clattn_attention_args.mask_offsets,
@@ -122,7 +123,8 @@ typedef struct clattn_plan_params {
     const char *fragment;     /* "frag_scalar" or "frag_lanes"; NULL: the best that the device runs */
     const char *prefill_tile; /* a tile of the search space, as clattn_plan_info names it; NULL: the default */
     const char *decode_tile;  /* the same for the decode kernel */
-    int32_t split_size;       /* keys a split of the decode kernel: a multiple of its key tile; 0: the default */
+    /* Keys a split of the decode kernel, 0 to 2^30, rounded up to whole key tiles; 0: the default. */
+    int32_t split_size;
 } clattn_plan_params;
 
 #ifndef __cplusplus
@@ -204,8 +206,8 @@ typedef struct clattn_schedule {
 /* Computes the launches of a step in which sequence b has the given lengths. No OpenCL call, no allocation. Where the
  * plan reads lengths from device buffers, those have to hold the same numbers when the kernels run (with
  * bottom-right offsets and masks the device's numbers count).
- *   CLATTN_INVALID_ARGUMENT  a NULL pointer; a length negative or over its bound; an array that the plan's length
- *                            modes do not allow
+ *   CLATTN_INVALID_ARGUMENT  a NULL pointer; a length negative or over its bound; ragged lengths whose sum is over
+ *                            max_q_tokens or max_kv_tokens; an array that the plan's length modes do not allow
  * Thread-safe. */
 CLATTN_API clattn_status clattn_schedule_make(const clattn_plan *plan, const clattn_lengths *lengths,
                                               clattn_schedule *out);

@@ -55,7 +55,7 @@ clattn_status clattn_attention_supported(const clattn_device *device, const clat
     if (clattn_plan_possible(device, &problem, text, sizeof(text)))
         return CLATTN_OK;
     copy_lines(reasons, size, text);
-    return clattn_fail(CLATTN_UNSUPPORTED, "no kernel runs this on this device:\n%s", text);
+    return clattn_fail(CLATTN_UNSUPPORTED, "no kernel runs this on this device: %.*s", (int)strcspn(text, "\n"), text);
 }
 
 clattn_status clattn_plan_create(clattn_device *device, const clattn_attention_desc *desc,

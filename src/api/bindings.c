@@ -12,20 +12,6 @@ typedef struct argument_need {
     clattn_buffer_need need;
 } argument_need;
 
-/* With offsets or row strides from the device only what is known here can be checked. */
-static int64_t mask_reach(const clattn_attention_desc *d, const clattn_launches *launches)
-{
-    if (launches->kv_len == 0)
-        return 0;
-    const clattn_dimension dimensions[] = {
-        { launches->batch, d->has_mask_offsets ? 0 : d->mask_batch_stride },
-        { d->q_heads, d->mask_head_stride },
-        { launches->q_len, d->has_mask_row_strides ? 0 : d->mask_q_stride },
-        { launches->kv_len, d->mask_kv_stride },
-    };
-    return clattn_reach(dimensions, 4, 1);
-}
-
 static size_t mask_element_size(clattn_mask_kind kind)
 {
     static const size_t sizes[] = {
@@ -90,7 +76,8 @@ clattn_status clattn_bindings_init(clattn_bindings *bindings, const clattn_launc
           { "q_offsets", &args->q_offsets, sizeof(int32_t), batch } },
         { CLATTN_ARG_MASK,
           d->mask_kind != CLATTN_MASK_NONE && any_keys,
-          { "mask", &args->mask, mask_element_size(d->mask_kind), mask_reach(d, launches) } },
+          { "mask", &args->mask, mask_element_size(d->mask_kind),
+            clattn_mask_reach(d, batch, launches->q_len, launches->kv_len) } },
         { CLATTN_ARG_MASK_OFFSETS,
           d->has_mask_offsets != 0,
           { "mask_offsets", &args->mask_offsets, sizeof(int64_t), batch } },

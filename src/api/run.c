@@ -23,7 +23,7 @@ static clattn_status launches_of(const clattn_plan *plan, const clattn_schedule 
     if (!schedule)
         return CLATTN_OK;
     memcpy(launches, schedule, sizeof(*launches));
-    if (launches->plan != plan)
+    if (launches->plan != plan || launches->serial != plan->serial)
         return clattn_fail(CLATTN_INVALID_ARGUMENT,
                            "schedule was not made for this plan; it has to come from clattn_schedule_make with it");
     return CLATTN_OK;

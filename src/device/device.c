@@ -162,3 +162,11 @@ void *clattn_device_attachment(clattn_device *device, void *(*make)(void), void 
     pthread_mutex_unlock(&device->lock);
     return attachment;
 }
+
+uint64_t clattn_device_next_serial(clattn_device *device)
+{
+    pthread_mutex_lock(&device->lock);
+    const uint64_t serial = ++device->serial;
+    pthread_mutex_unlock(&device->lock);
+    return serial;
+}

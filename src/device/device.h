@@ -52,6 +52,9 @@ const char *clattn_preferred_fragment(const clattn_device *device);
  * device. NULL when make() gave NULL. */
 void *clattn_device_attachment(clattn_device *device, void *(*make)(void), void (*destroy)(void *));
 
+/* A number that no other call for the device gives. Thread-safe. */
+uint64_t clattn_device_next_serial(clattn_device *device);
+
 bool clattn_device_has_quirk(const clattn_device *device, int quirk_index);
 #define CLATTN_HAS_QUIRK(device, name) clattn_device_has_quirk(device, CLATTN_QUIRK_INDEX_##name)
 

@@ -18,9 +18,10 @@ typedef struct clattn_probe {
 } clattn_probe;
 
 struct clattn_device {
-    pthread_mutex_t lock; /* references, attachment */
+    pthread_mutex_t lock; /* references, serial, attachment */
     pthread_mutex_t log_lock;
     int references;
+    uint64_t serial;
     cl_context context;
     cl_device_id id;
     clattn_probe probe;

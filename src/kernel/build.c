@@ -140,7 +140,8 @@ static void log_lines(const clattn_device *device, const char *log)
 static clattn_status fail(const clattn_device *device, const clattn_sources *sources, const char *options,
                           attempt *result)
 {
-    if (result->code == CL_OUT_OF_HOST_MEMORY)
+    if (result->code == CL_OUT_OF_HOST_MEMORY || result->code == CL_OUT_OF_RESOURCES ||
+        result->code == CL_MEM_OBJECT_ALLOCATION_FAILURE)
         return clattn_fail_cl(result->call, result->code);
     clattn_log(device, CLATTN_LOG_ERROR, "%s with '%s' does not build on %s: %s failed with %s (%d)", sources->name,
                options, clattn_device_line(device), result->call, clattn_cl_error_name(result->code), result->code);

@@ -133,13 +133,10 @@ static cl_int adopt(kernel_entry *entry, cl_program program, const char *functio
     if (code != CL_SUCCESS)
         return code;
     size_t group = 0;
-    cl_ulong local_size = 0, private_size = 0;
+    cl_ulong local_size = 0;
     code = clGetKernelWorkGroupInfo(handle, id, CL_KERNEL_WORK_GROUP_SIZE, sizeof(group), &group, NULL);
     if (code == CL_SUCCESS)
         code = clGetKernelWorkGroupInfo(handle, id, CL_KERNEL_LOCAL_MEM_SIZE, sizeof(local_size), &local_size, NULL);
-    if (code == CL_SUCCESS)
-        code =
-            clGetKernelWorkGroupInfo(handle, id, CL_KERNEL_PRIVATE_MEM_SIZE, sizeof(private_size), &private_size, NULL);
     if (code != CL_SUCCESS) {
         clReleaseKernel(handle);
         return code;
@@ -148,7 +145,6 @@ static cl_int adopt(kernel_entry *entry, cl_program program, const char *functio
     entry->kernel.handle = handle;
     entry->kernel.max_work_group_size = group;
     entry->kernel.local_mem_size = local_size;
-    entry->kernel.private_mem_size = private_size;
     return CL_SUCCESS;
 }
 

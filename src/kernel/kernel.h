@@ -14,7 +14,6 @@ typedef struct clattn_kernel {
     pthread_mutex_t lock;       /* held from the first clSetKernelArg to the enqueue */
     size_t max_work_group_size; /* CL_KERNEL_WORK_GROUP_SIZE of the built kernel */
     uint64_t local_mem_size;    /* CL_KERNEL_LOCAL_MEM_SIZE */
-    uint64_t private_mem_size;  /* CL_KERNEL_PRIVATE_MEM_SIZE */
 } clattn_kernel;
 
 /* What a kernel is compiled from. */

@@ -3,6 +3,10 @@
 
 #include "util/status.h"
 
+_Static_assert(ARGS_MASK_BOOL == CLATTN_MASK_BOOL && ARGS_MASK_ADD_F32 == CLATTN_MASK_ADD_F32 &&
+                   ARGS_MASK_ADD_F16 == CLATTN_MASK_ADD_F16,
+               "attention_args.mask_kind is a clattn_mask_kind");
+
 #define ATTEND_ARGUMENTS                                                                                               \
     CLATTN_ARG_Q, CLATTN_ARG_K, CLATTN_ARG_V, CLATTN_ARG_CU_SEQLENS_Q, CLATTN_ARG_CU_SEQLENS_KV, CLATTN_ARG_KV_LENS,   \
         CLATTN_ARG_Q_OFFSETS, CLATTN_ARG_MASK, CLATTN_ARG_MASK_OFFSETS, CLATTN_ARG_MASK_ROW_STRIDES,                   \
@@ -107,9 +111,9 @@ attention_args clattn_attention_args_of(const clattn_launches *launches, const c
     return args;
 }
 
-static cl_int set_and_enqueue(const clattn_plan *plan, clattn_step_kind kind, const attention_args *args,
-                              const clattn_bindings *bindings, const size_t global[3], cl_command_queue queue,
-                              cl_uint num_wait, const cl_event *wait_list, cl_event *event)
+static clattn_status set_and_enqueue(const clattn_plan *plan, clattn_step_kind kind, const attention_args *args,
+                                     const clattn_bindings *bindings, const size_t global[3], cl_command_queue queue,
+                                     cl_uint num_wait, const cl_event *wait_list, cl_event *event)
 {
     const clattn_step *step = &plan->steps[kind];
     const step_arguments *list = &arguments_of[kind];
@@ -118,9 +122,10 @@ static cl_int set_and_enqueue(const clattn_plan *plan, clattn_step_kind kind, co
     for (int i = 0; i < list->count && code == CL_SUCCESS; i++)
         code = clSetKernelArg(kernel, (cl_uint)i + 1, sizeof(cl_mem), &bindings->memory[list->order[i]]);
     if (code != CL_SUCCESS)
-        return code;
+        return clattn_fail_cl("clSetKernelArg", code);
     const size_t local[3] = { step->local_size, 1, 1 };
-    return clEnqueueNDRangeKernel(queue, kernel, 3, NULL, global, local, num_wait, wait_list, event);
+    code = clEnqueueNDRangeKernel(queue, kernel, 3, NULL, global, local, num_wait, wait_list, event);
+    return code == CL_SUCCESS ? CLATTN_OK : clattn_fail_cl("clEnqueueNDRangeKernel", code);
 }
 
 clattn_status clattn_step_enqueue(const clattn_plan *plan, clattn_step_kind kind, const attention_args *args,
@@ -129,7 +134,7 @@ clattn_status clattn_step_enqueue(const clattn_plan *plan, clattn_step_kind kind
 {
     clattn_kernel *kernel = plan->steps[kind].kernel;
     pthread_mutex_lock(&kernel->lock);
-    const cl_int code = set_and_enqueue(plan, kind, args, bindings, global, queue, num_wait, wait_list, event);
+    const clattn_status status = set_and_enqueue(plan, kind, args, bindings, global, queue, num_wait, wait_list, event);
     pthread_mutex_unlock(&kernel->lock);
-    return code == CL_SUCCESS ? CLATTN_OK : clattn_fail_cl("clEnqueueNDRangeKernel", code);
+    return status;
 }

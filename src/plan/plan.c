@@ -14,6 +14,9 @@
 /* Keys a split where nothing else is asked, rounded up to the tile: large against the merge's cost, and small enough
  * that one long sequence fills a GPU. */
 #define DEFAULT_SPLIT_SIZE 512
+#define MAX_SPLIT_SIZE     (1 << 30)
+
+_Static_assert(CLATTN_PLAN_MAX_KERNELS >= CLATTN_STEP_COUNT, "clattn_plan_info has room for every step");
 
 #define REASON_SIZE 256
 
@@ -182,18 +185,18 @@ static clattn_status compile_first_tile(clattn_plan *plan, clattn_step_kind kind
     }
     if (failure == CLATTN_BUILD_FAILED)
         return failure;
-    return clattn_fail(CLATTN_UNSUPPORTED, "no %s tile of %s runs on this device:\n%s", step_rows[kind].name,
-                       clattn_fragment_row(plan->fragment)->name, plan->refused ? plan->refused : "");
+    return clattn_fail(CLATTN_UNSUPPORTED, "no %s tile of %s runs on this device: %.*s", step_rows[kind].name,
+                       clattn_fragment_row(plan->fragment)->name, plan->refused ? (int)strcspn(plan->refused, "\n") : 0,
+                       plan->refused ? plan->refused : "");
 }
 
 static clattn_status choose_split_size(clattn_plan *plan, int32_t wanted)
 {
     const int32_t keys = clattn_tile_keys(plan->steps[CLATTN_STEP_DECODE].tile);
-    if (wanted < 0 || wanted % keys != 0)
-        return clattn_fail(CLATTN_INVALID_ARGUMENT,
-                           "split_size is %" PRId32 "; it has to be a multiple of the decode tile's keys, %" PRId32,
-                           wanted, keys);
-    plan->split_size = wanted ? wanted : (DEFAULT_SPLIT_SIZE + keys - 1) / keys * keys;
+    if (wanted < 0 || wanted > MAX_SPLIT_SIZE)
+        return clattn_fail(CLATTN_INVALID_ARGUMENT, "split_size is %" PRId32 "; it has to be 0 to %d", wanted,
+                           MAX_SPLIT_SIZE);
+    plan->split_size = ((wanted ? wanted : DEFAULT_SPLIT_SIZE) + keys - 1) / keys * keys;
     return CLATTN_OK;
 }
 
@@ -228,6 +231,8 @@ static clattn_status compile_steps(clattn_plan *plan, const clattn_plan_params *
     if (d->min_q_len > 0) {
         steps[CLATTN_STEP_DECODE].present = false;
         CLATTN_TRY(compile_first_tile(plan, CLATTN_STEP_DECODE, CLATTN_ALGORITHM_DECODE, params->decode_tile));
+        free(plan->refused); /* a second pass would note it again */
+        plan->refused = NULL;
         steps[CLATTN_STEP_DECODE].present =
             (int64_t)d->min_q_len * plan->problem.group <= clattn_tile_rows(steps[CLATTN_STEP_DECODE].tile);
     }
@@ -280,14 +285,17 @@ static clattn_status fill_plan(clattn_plan *plan, const clattn_attention_desc *d
 bool clattn_plan_possible(const clattn_device *device, const clattn_problem *problem, char *reasons, size_t size)
 {
     const clattn_device_info *info = clattn_device_probed(device);
+    const clattn_fragment_id fragment = clattn_fragment_named(clattn_preferred_fragment(device));
+    const clattn_tile_problem dims = { clattn_dim_class(fragment, problem->desc.head_dim),
+                                       clattn_dim_class(fragment, problem->desc.v_head_dim) };
     bool fits[2] = { false, false };
     size_t used = 0;
     reasons[0] = '\0';
     for (size_t i = 0; clattn_tile_row(i); i++) {
         const clattn_tile *tile = clattn_tile_row(i);
-        const clattn_tile_problem dims = { clattn_dim_class(tile->fragment, problem->desc.head_dim),
-                                           clattn_dim_class(tile->fragment, problem->desc.v_head_dim) };
         char why[REASON_SIZE], name[CLATTN_TILE_NAME_SIZE];
+        if (tile->fragment != fragment || !clattn_tile_is_default_on(tile, info))
+            continue;
         if (clattn_tile_fits(tile, &dims, info, why, sizeof(why))) {
             fits[tile->algorithm] = true;
             continue;
@@ -308,6 +316,7 @@ clattn_status clattn_plan_build(clattn_device *device, const clattn_attention_de
     if (!plan)
         return clattn_fail(CLATTN_OUT_OF_MEMORY, "no memory for a plan");
     plan->device = clattn_device_retain(device);
+    plan->serial = clattn_device_next_serial(device);
     const clattn_status status = fill_plan(plan, desc, params);
     if (status != CLATTN_OK) {
         clattn_plan_free(plan);

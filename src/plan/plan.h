@@ -30,6 +30,7 @@ typedef struct clattn_step {
 
 struct clattn_plan {
     clattn_device *device;
+    uint64_t serial; /* no other plan of the device has it */
     clattn_problem problem;
     clattn_fragment_id fragment;
     clattn_step steps[CLATTN_STEP_COUNT];
@@ -52,6 +53,7 @@ bool clattn_plan_possible(const clattn_device *device, const clattn_problem *pro
 /* What a run launches: the content of a clattn_schedule. */
 typedef struct clattn_launches {
     const clattn_plan *plan; /* that it was made for */
+    uint64_t serial;         /* of that plan: another may come to lie at its address */
     int32_t batch;
     int32_t q_len, kv_len; /* of uniform sequences; the largest otherwise */
     int32_t prefill_rows;  /* most packed rows of a prefill sequence; 0: no prefill */

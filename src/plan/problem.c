@@ -39,7 +39,7 @@ static clattn_status check_integers(const clattn_attention_desc *d)
         { "window_right", d->window_mode ? d->window_right : 0, -1, INT32_MAX },
         { "q_offset_mode", d->q_offset_mode, 0, CLATTN_Q_OFFSET_ARRAY },
         { "q_offset", d->q_offset_mode == CLATTN_Q_OFFSET_CONSTANT ? d->q_offset : 0, INT32_MIN,
-          INT32_MAX - d->max_q_len },
+          (int64_t)INT32_MAX - d->max_q_len },
         { "mask_kind", d->mask_kind, 0, CLATTN_MASK_ADD_F16 },
         { "q.batch", d->q.batch, 0, INT64_MAX },
         { "q.token", d->q.token, 0, INT64_MAX },
@@ -112,6 +112,17 @@ static clattn_status check_heads_and_logits(const clattn_attention_desc *d)
     return CLATTN_OK;
 }
 
+static clattn_status check_mask_layout(const clattn_attention_desc *d)
+{
+    if (d->mask_kind == CLATTN_MASK_NONE || clattn_mask_reach(d, d->max_batch, d->max_q_len, d->max_kv_len) >= 0)
+        return CLATTN_OK;
+    return clattn_fail(CLATTN_INVALID_ARGUMENT,
+                       "mask_batch_stride, mask_head_stride, mask_q_stride, mask_kv_stride are %" PRId64 ", %" PRId64
+                       ", %" PRId64 ", %" PRId64
+                       "; with the bounds they reach past 2^63 elements and have to be smaller",
+                       d->mask_batch_stride, d->mask_head_stride, d->mask_q_stride, d->mask_kv_stride);
+}
+
 /* On the description with its defaults filled in. */
 static clattn_status check_layouts(const clattn_attention_desc *d)
 {
@@ -147,7 +158,7 @@ static clattn_status check_layouts(const clattn_attention_desc *d)
                                "; its rows overlap, each stride has to be at least what the smaller ones span",
                                tensors[i].name, s->batch, s->token, s->head);
     }
-    return CLATTN_OK;
+    return check_mask_layout(d);
 }
 
 static void fill_defaults(clattn_attention_desc *d)

@@ -23,6 +23,17 @@ int64_t clattn_tensor_reach(const clattn_strides *strides, int64_t batch, int64_
     return clattn_reach(dimensions, 3, row);
 }
 
+int64_t clattn_mask_reach(const clattn_attention_desc *desc, int64_t batch, int64_t q_len, int64_t kv_len)
+{
+    const clattn_dimension dimensions[] = {
+        { batch, desc->has_mask_offsets ? 0 : desc->mask_batch_stride },
+        { desc->q_heads, desc->mask_head_stride },
+        { q_len, desc->has_mask_row_strides ? 0 : desc->mask_q_stride },
+        { kv_len, desc->mask_kv_stride },
+    };
+    return clattn_reach(dimensions, 4, 1);
+}
+
 bool clattn_tensor_overlaps(const clattn_strides *strides, int64_t batch, int64_t tokens, int64_t heads, int64_t row)
 {
     clattn_dimension sorted[] = { { batch, strides->batch }, { tokens, strides->token }, { heads, strides->head } };

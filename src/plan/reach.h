@@ -20,6 +20,10 @@ int64_t clattn_reach(const clattn_dimension *dimensions, int count, int64_t row)
 /* The same for [batch, tokens, heads, row] by strides. */
 int64_t clattn_tensor_reach(const clattn_strides *strides, int64_t batch, int64_t tokens, int64_t heads, int64_t row);
 
+/* The same for the mask of a description, as far as the host knows: offsets and row strides from the device count as 0.
+ */
+int64_t clattn_mask_reach(const clattn_attention_desc *desc, int64_t batch, int64_t q_len, int64_t kv_len);
+
 /* Whether two rows of such a tensor may share an element: judged by nesting, each stride at least what the smaller ones
  * span. */
 bool clattn_tensor_overlaps(const clattn_strides *strides, int64_t batch, int64_t tokens, int64_t heads, int64_t row);

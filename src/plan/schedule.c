@@ -45,9 +45,12 @@ static void add_largest_decode(clattn_launches *launches)
 clattn_launches clattn_launches_of_bounds(const clattn_plan *plan)
 {
     const clattn_attention_desc *desc = &plan->problem.desc;
-    clattn_launches launches = {
-        .plan = plan, .batch = desc->max_batch, .q_len = desc->max_q_len, .kv_len = desc->max_kv_len, .splits = 1
-    };
+    clattn_launches launches = { .plan = plan,
+                                 .serial = plan->serial,
+                                 .batch = desc->max_batch,
+                                 .q_len = desc->max_q_len,
+                                 .kv_len = desc->max_kv_len,
+                                 .splits = 1 };
     if (desc->max_batch == 0)
         return launches;
     add_sequence(&launches, desc->max_q_len, desc->max_kv_len);
@@ -111,12 +114,23 @@ static clattn_status check_sequence(const clattn_attention_desc *desc, const cla
     return CLATTN_OK;
 }
 
+/* Packed tokens of the step against the rows that the buffers have. */
+static clattn_status check_tokens(const char *name, int64_t tokens, bool packed, const char *bound_name, int64_t bound)
+{
+    if (!packed || tokens <= bound)
+        return CLATTN_OK;
+    return clattn_fail(CLATTN_INVALID_ARGUMENT,
+                       "the sum of %s is %" PRId64 "; it has to be up to the plan's %s, %" PRId64, name, tokens,
+                       bound_name, bound);
+}
+
 clattn_status clattn_launches_of_lengths(const clattn_plan *plan, const clattn_lengths *lengths, clattn_launches *out)
 {
     const clattn_attention_desc *desc = &plan->problem.desc;
     CLATTN_TRY(check_arrays(desc, lengths));
     const bool uniform = !lengths->q_lens && !lengths->kv_lens;
-    clattn_launches launches = { .plan = plan, .batch = lengths->batch, .splits = 1 };
+    clattn_launches launches = { .plan = plan, .serial = plan->serial, .batch = lengths->batch, .splits = 1 };
+    int64_t q_tokens = 0, kv_tokens = 0;
     for (int32_t b = 0; b < (uniform && lengths->batch > 1 ? 1 : lengths->batch); b++) {
         const int32_t q_len = lengths->q_lens ? lengths->q_lens[b] : lengths->q_len;
         const int32_t kv_len = lengths->kv_lens ? lengths->kv_lens[b] : lengths->kv_len;
@@ -124,7 +138,14 @@ clattn_status clattn_launches_of_lengths(const clattn_plan *plan, const clattn_l
         launches.q_len = larger(launches.q_len, q_len);
         launches.kv_len = larger(launches.kv_len, kv_len);
         add_sequence(&launches, q_len, kv_len);
+        q_tokens += q_len;
+        kv_tokens += kv_len;
     }
+    const int64_t alike = uniform ? lengths->batch : 1;
+    CLATTN_TRY(check_tokens("q_lens", q_tokens * alike, desc->q_length_mode == CLATTN_LENGTH_RAGGED, "max_q_tokens",
+                            desc->max_q_tokens));
+    CLATTN_TRY(check_tokens("kv_lens", kv_tokens * alike, desc->kv_length_mode == CLATTN_LENGTH_RAGGED, "max_kv_tokens",
+                            desc->max_kv_tokens));
     *out = launches;
     return CLATTN_OK;
 }

@@ -166,8 +166,8 @@ static void check_plan_params(harness *h)
     expect_invalid(h, "unknown decode tile", clattn_plan_create(h->device, &desc, &params, &plan), "decode_tile");
     params = CLATTN_PLAN_PARAMS(.split_size = -64);
     expect_invalid(h, "negative split size", clattn_plan_create(h->device, &desc, &params, &plan), "split_size");
-    params = CLATTN_PLAN_PARAMS(.split_size = 7);
-    expect_invalid(h, "uneven split size", clattn_plan_create(h->device, &desc, &params, &plan), "split_size");
+    params = CLATTN_PLAN_PARAMS(.split_size = (1 << 30) + 1);
+    expect_invalid(h, "split size over its limit", clattn_plan_create(h->device, &desc, &params, &plan), "split_size");
     params = CLATTN_PLAN_PARAMS(.split_size = 0);
     params.struct_size = 3;
     expect_invalid(h, "params of another size", clattn_plan_create(h->device, &desc, &params, &plan), "struct_size");

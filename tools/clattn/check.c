@@ -134,13 +134,25 @@ static int try_fragment(tally *state, const char *fragment, bool *runs)
     clattn_attention_desc desc;
     clattn_plan_params params = CLATTN_PLAN_PARAMS(.fragment = fragment);
     clattn_plan *plan = NULL;
-    check_describe(&check_cases[0], &all_dims[0], CLATTN_F32, &desc);
+    check_describe(&check_cases[check_case_count - 1], &all_dims[0], CLATTN_F32, &desc);
     clattn_status status = clattn_plan_create(state->on.device, &desc, &params, &plan);
     clattn_plan_destroy(&plan);
     *runs = status != CLATTN_UNSUPPORTED;
     if (status == CLATTN_IO_ERROR)
         return fail_library("no plan can be made");
     return *runs ? EXIT_DONE : print_skipped(state, fragment, clattn_last_error());
+}
+
+/* Traits of the general mask class, whose programs have the code of the others in them. */
+#define GENERAL_TRAITS (CASE_SOFTCAP | CASE_ALIBI | CASE_MASK_BOOL | CASE_MASK_F32 | CASE_MASK_F16)
+
+static bool is_chosen(const tally *state, const char *fragment, const check_case *row, int dtype)
+{
+    if (!state->quick)
+        return true;
+    if (strcmp(fragment, state->on.info.fragment) != 0)
+        return dtype == CLATTN_F32 && (row->traits & GENERAL_TRAITS) != 0;
+    return (row->quick_dtypes >> dtype & 1) != 0;
 }
 
 static int check_fragment(tally *state, const char *fragment)
@@ -153,7 +165,7 @@ static int check_fragment(tally *state, const char *fragment)
     for (size_t d = 0; d < num_dims; d++)
         for (int dtype = 0; dtype < CLATTN_DTYPE_COUNT; dtype++)
             for (int i = 0; i < check_case_count; i++) {
-                if (state->quick && !(check_cases[i].quick_dtypes >> dtype & 1))
+                if (!is_chosen(state, fragment, &check_cases[i], dtype))
                     continue;
                 if (check_row(state, fragment, &check_cases[i], &all_dims[d], (clattn_dtype)dtype) != EXIT_DONE) {
                     state->cases++; /* it said why; the other cases still tell something */

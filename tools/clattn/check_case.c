@@ -180,10 +180,25 @@ static bool fill_offsets(const clattn_attention_desc *desc, check_data *out)
     return true;
 }
 
+/* -1e30 masks too; binary16 makes it -inf. */
 static double mask_value(ref_random *random)
 {
     double draw = ref_random_uniform(random);
-    return draw < 0.2 ? -(double)INFINITY : 3.0 * draw;
+    return draw < 0.1 ? -(double)INFINITY : draw < 0.2 ? -1e30 : 3.0 * draw;
+}
+
+/* See CASE_NAN_V. */
+static void poison_v(const check_case *row, const clattn_attention_desc *desc, check_data *out)
+{
+    const int32_t *starts = out->owned[JOB_CU_SEQLENS_KV];
+    if (!(row->traits & CASE_NAN_V))
+        return;
+    for (int32_t b = 0; b < CHECK_BATCH; b++)
+        for (int32_t h = 0; h < desc->kv_heads && out->kv_lens[b] > 0; h++)
+            ref_store(out->owned[JOB_V], desc->v_dtype,
+                      b * desc->v.batch + ((starts ? starts[b] : 0) + out->kv_lens[b] - 2) * desc->v.token +
+                          h * desc->v.head,
+                      (double)NAN);
 }
 
 static bool fill_mask(const clattn_attention_desc *desc, check_data *out, ref_random *random)
@@ -235,6 +250,8 @@ int check_fill(const check_case *row, const clattn_attention_desc *desc, int32_t
              fill_tensor(out, JOB_V, &desc->v, starts_kv, out->kv_lens, v, 1.0, &random) &&
              fill_head_vectors(desc, out, &random) && fill_offsets(desc, out) && fill_mask(desc, out, &random) &&
              fill_outputs(desc, out);
+    if (filled)
+        poison_v(row, desc, out);
     return filled ? EXIT_DONE : fail("no memory for the case '%s'", row->name);
 }
 
