@@ -123,8 +123,8 @@ def check_values(c):
         c.refuse(f"{option} {value}", {option: value}, [option, value])
     for option, value in (("--scale", "x"), ("--scale", ""), ("--softcap", "1.5e"), ("--window", "3"),
                           ("--window", "3,"), ("--window", "1,2,3"), ("--repeat", "1.5"),
-                          ("--repeat", "99999999999999999999"), ("--split-size", "64k"), ("--dtype", "f64"), ("--layout", "sbhd"),
-                          ("--layout", "b")):
+                          ("--repeat", "99999999999999999999"), ("--split-size", "64k"), ("--dtype", "f64"),
+                          ("--layout", "sbhd"), ("--layout", "b")):
         c.refuse(f"{option} '{value}'", {option: value}, [option, value], USAGE)
     c.refuse("unknown option", {"--qq": "1"}, ["--qq", "--help"], USAGE)
     c.refuse("paged option", {"--page-size": "16"}, ["--page-size"], USAGE)

@@ -19,7 +19,7 @@ enum {
     CASE_MASK_BOOL = 1 << 9, /* of its own for each batch, head, query and key */
     CASE_MASK_F32 = 1 << 10, /* broadcast over heads */
     CASE_MASK_F16 = 1 << 11, /* broadcast over batch and queries */
-    CASE_NAN_V = 1 << 13, /* one key's V is NaN in one dim: only rows that attend it may be, and only there */
+    CASE_NAN_V = 1 << 13,    /* one key's V is NaN in one dim: only rows that attend it may be, and only there */
     CASE_BSHD = 1 << 12,
 };
 
