@@ -4,10 +4,11 @@
 int64_t clattn_reach(const clattn_dimension *dimensions, int count, int64_t row)
 {
     int64_t last = row;
-    for (int i = 0; i < count; i++) {
-        int64_t step;
+    for (int i = 0; i < count; i++)
         if (dimensions[i].length == 0)
             return 0;
+    for (int i = 0; i < count; i++) {
+        int64_t step;
         if (__builtin_mul_overflow(dimensions[i].length - 1, dimensions[i].stride, &step) ||
             __builtin_add_overflow(last, step, &last))
             return -1;
