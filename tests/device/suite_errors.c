@@ -9,6 +9,7 @@
 #include "expect.h"
 #include "suites.h"
 
+#define PLANS_TRIED   32
 #define LENGTH(array) ((int)(sizeof(array) / sizeof((array)[0])))
 
 /* A small description that is right: BSHD [2, 8, 4, 16] against [2, 24, 2, 16]. */
@@ -266,6 +267,30 @@ static void check_schedules(harness *h)
     expect_true(h, "destroy sets NULL", plan == NULL && packed == NULL);
 }
 
+/* Packed lengths that are each within their bound, but not together within the buffers'. */
+static void check_sums(harness *h)
+{
+    static const int32_t q_right[] = { 5, 5 }, q_over[] = { 5, 6 }, kv_right[] = { 24, 6 }, kv_over[] = { 24, 7 };
+    clattn_attention_desc desc = right_desc();
+    clattn_plan *plan = NULL;
+    clattn_schedule s;
+    clattn_lengths l = { .batch = 2, .q_lens = q_right, .kv_lens = kv_right };
+    desc.q_length_mode = desc.kv_length_mode = CLATTN_LENGTH_RAGGED;
+    desc.q.batch = desc.k.batch = desc.v.batch = desc.o.batch = desc.lse.batch = 0;
+    desc.max_q_tokens = 10;
+    desc.max_kv_tokens = 30;
+    expect(h, "plan with max_q_tokens", clattn_plan_create(h->device, &desc, NULL, &plan), CLATTN_OK, "");
+    if (!plan)
+        return;
+    expect(h, "as many tokens as there are", clattn_schedule_make(plan, &l, &s), CLATTN_OK, "");
+    l.q_lens = q_over;
+    expect_invalid(h, "a query token too many", clattn_schedule_make(plan, &l, &s), "max_q_tokens");
+    l.q_lens = q_right;
+    l.kv_lens = kv_over;
+    expect_invalid(h, "a key too many", clattn_schedule_make(plan, &l, &s), "max_kv_tokens");
+    clattn_plan_destroy(&plan);
+}
+
 static void check_promise(harness *h)
 {
     clattn_attention_desc desc = right_desc();
@@ -377,6 +402,49 @@ static void check_run_arguments(harness *h, const problem *p, const clattn_plan 
     clReleaseContext(context);
 }
 
+/* Makes plans until one lies where the first did, which is destroyed. Returns it, or NULL; the others go. */
+static clattn_plan *plan_at(harness *h, const clattn_attention_desc *desc, uintptr_t address)
+{
+    clattn_plan *plans[PLANS_TRIED] = { NULL }, *found = NULL;
+    for (int n = 0; n < PLANS_TRIED && !found; n++) {
+        if (clattn_plan_create(h->device, desc, NULL, &plans[n]) != CLATTN_OK)
+            break;
+        if ((uintptr_t)plans[n] == address) {
+            found = plans[n];
+            plans[n] = NULL;
+        }
+    }
+    for (int n = 0; n < PLANS_TRIED; n++)
+        clattn_plan_destroy(&plans[n]);
+    return found;
+}
+
+/* A schedule outlives its plan, and another plan comes to lie at the same address. */
+static void check_dead_plan(harness *h)
+{
+    outcome out = { PASSED, "", 0, 0.0 };
+    clattn_plan *plan = NULL;
+    clattn_schedule schedule;
+    problem p;
+    const char *what = "a schedule of a destroyed plan";
+    const test_case c = case_from("batch=1,hq=4,hk=2,q=8,kv=24");
+    const bool ok = problem_make(&p, &c) && step_upload(h, &p, &out) && step_plan(h, &p, &plan, &out) &&
+                    outcome_ok(&out, clattn_schedule_make(plan, &p.lengths, &schedule), "clattn_schedule_make");
+    const uintptr_t address = (uintptr_t)plan;
+    clattn_plan_destroy(&plan);
+    if (ok)
+        plan = plan_at(h, &p.desc, address);
+    if (plan) {
+        const clattn_attention_args args = problem_args(&p);
+        expect_invalid(h, what, clattn_attention_run(plan, &schedule, &args, h->in_order, 0, NULL, NULL), "schedule");
+    } else {
+        outcome_skip(&out, "none of %d plans came to lie at its address", PLANS_TRIED);
+        harness_count(h, what, NULL, &out);
+    }
+    clattn_plan_destroy(&plan);
+    problem_free(&p);
+}
+
 static void check_workspace(harness *h)
 {
     outcome out = { PASSED, "", 0, 0.0 };
@@ -430,7 +498,9 @@ void suite_errors(harness *h)
     check_descriptions(h);
     check_plan_params(h);
     check_schedules(h);
+    check_sums(h);
     check_promise(h);
     check_runs(h);
+    check_dead_plan(h);
     check_workspace(h);
 }

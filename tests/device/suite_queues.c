@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* How runs behave on queues: waiting, emptiness, order, threads, lifetimes. */
+/* How runs behave on queues: waiting, emptiness, order, threads, lifetimes, schedules that the device's lengths
+ * contradict. */
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -213,6 +214,93 @@ static void check_threads(harness *h, const char *line, bool one_queue, const ch
     harness_count(h, name, NULL, &out);
 }
 
+/* A schedule made from other lengths than those that the device's arrays hold, which are the line's. The first sequence
+ * is longer there than it says, and has no room in the workspace; the others are as they say. */
+typedef struct stale_schedule {
+    const char *name, *line;
+    int32_t q_lens[3], kv_lens[3];
+} stale_schedule;
+
+static const stale_schedule stale_schedules[] = {
+    { "splits where no workspace is", "batch=2,lens=1:1024+64:2048", { 1, 64 }, { 512, 2048 } },
+    { "more splits than there is room for", "batch=3,lens=1:2048+1:1024+64:2048", { 1, 1, 64 }, { 1024, 1024, 2048 } },
+    { "more rows than there is room for", "batch=3,lens=2:2048+1:2048+64:2048", { 1, 1, 64 }, { 2048, 2048, 2048 } },
+};
+
+/* What is not an output holds what it did before the run. */
+static void verify_inputs(const harness *h, const problem *p, outcome *out)
+{
+    for (int id = 0; id < MEM_COUNT; id++) {
+        const memory *m = &p->memory[id];
+        if (!m->buffer || id == MEM_O || id == MEM_LSE || id == MEM_WORKSPACE)
+            continue;
+        unsigned char *now = malloc(m->size);
+        if (!now || clEnqueueReadBuffer(h->in_order, m->buffer, CL_TRUE, 0, m->size, now, 0, NULL, NULL) != CL_SUCCESS)
+            outcome_fail(out, "buffer %d could not be read", id);
+        else if (memcmp(now, m->host, m->size) != 0)
+            outcome_fail(out, "buffer %d of the inputs was written", id);
+        free(now);
+    }
+    const memory *workspace = &p->memory[MEM_WORKSPACE];
+    const size_t end = p->view[MEM_WORKSPACE].offset + p->workspace_size;
+    if (workspace->buffer && memcmp(workspace->got + end, workspace->host + end, workspace->size - end) != 0)
+        outcome_fail(out, "bytes behind the workspace were written");
+}
+
+/* An output after the stale run against that of the run before it, `right`: alike but for the first sequence, whose
+ * rows, `skipped` elements, were left out. */
+static void verify_left_out(const problem *p, memory_id id, unsigned char *right, int64_t skipped, outcome *out)
+{
+    const memory *m = &p->memory[id];
+    const size_t first = p->view[id].offset;
+    memcpy(right + first, m->host + first, (size_t)skipped * sizeof(float));
+    if (memcmp(m->got, right, m->size) != 0)
+        outcome_fail(out, "%s is not what it was with a right schedule, less the sequence without room",
+                     id == MEM_O ? "O" : "LSE");
+}
+
+static unsigned char *copy_of(const memory *m)
+{
+    unsigned char *copy = malloc(m->size);
+    if (copy)
+        memcpy(copy, m->got, m->size);
+    return copy;
+}
+
+static void run_stale(harness *h, fixture *f, const stale_schedule *stale, outcome *out)
+{
+    problem *p = &f->p;
+    if (!step_run(h, p, f->plan, out))
+        return;
+    step_verify(p, out);
+    unsigned char *o = copy_of(&p->memory[MEM_O]), *lse = copy_of(&p->memory[MEM_LSE]);
+    p->lengths.q_lens = stale->q_lens;
+    p->lengths.kv_lens = stale->kv_lens;
+    if (!o || !lse)
+        outcome_fail(out, "no memory");
+    else if (step_run(h, p, f->plan, out)) {
+        verify_inputs(h, p, out);
+        verify_left_out(p, MEM_O, o, p->q_lens[0] * p->desc.o.token, out);
+        verify_left_out(p, MEM_LSE, lse, p->q_lens[0] * p->desc.lse.token, out);
+    }
+    free(o);
+    free(lse);
+}
+
+static void check_stale(harness *h, const stale_schedule *stale, const char *fragment)
+{
+    outcome out = { PASSED, "", 0, 0.0 };
+    char name[160], line[160];
+    fixture f;
+    snprintf(name, sizeof(name), "a stale schedule, %s, %s", stale->name, fragment);
+    snprintf(line, sizeof(line), "hq=2,hk=1,qmode=ragged,kvmode=per_sequence,split=512,frag=%s,%s", fragment,
+             stale->line);
+    if (fixture_make(h, &f, line, &out))
+        run_stale(h, &f, stale, &out);
+    fixture_free(&f);
+    harness_count(h, name, NULL, &out);
+}
+
 void suite_queues(harness *h)
 {
     check_gates(h);
@@ -221,4 +309,8 @@ void suite_queues(harness *h)
     check_threads(h, prefill_line, false, "two threads, one plan, a queue each, prefill");
     check_threads(h, decode_line, false, "two threads, one plan, a queue each, decode");
     check_threads(h, decode_line, true, "two threads, one plan, one queue, decode");
+    for (int n = 0; n < LENGTH(stale_schedules); n++) {
+        check_stale(h, &stale_schedules[n], "frag_lanes");
+        check_stale(h, &stale_schedules[n], "frag_scalar");
+    }
 }
