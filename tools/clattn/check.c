@@ -15,6 +15,9 @@ static const char *const fragments[] = {
 /* Dimensions that no tile divides; without --quick also common and extreme ones. */
 static const check_dims all_dims[] = { { 6, 2, 40, 24 }, { 4, 4, 64, 64 }, { 7, 1, 128, 96 }, { 2, 1, 576, 512 } };
 
+/* Three tiles of 64 keys and one key. */
+#define PREFILL_KV_LEN 193
+
 typedef struct tally {
     session on;
     bool quick, as_json;
@@ -88,10 +91,10 @@ static int check_step(tally *state, const check_case *row, loaded_job *loaded, c
     return status;
 }
 
-/* Keys enough for two whole splits and a part of a third. */
+/* Keys enough for two whole splits and a part of a third, whose last tile has one key. */
 static int32_t decode_kv_len(const clattn_plan_info *info)
 {
-    int64_t wanted = 2 * (int64_t)info->split_size + 37;
+    int64_t wanted = 2 * (int64_t)info->split_size + 65;
     return wanted < CHECK_MAX_KV_LEN ? (int32_t)wanted : CHECK_MAX_KV_LEN;
 }
 
@@ -111,7 +114,7 @@ static int check_row(tally *state, const char *fragment, const check_case *row, 
     int status = job_load_plan(&state->on, &desc, &params, &loaded);
     if (status != EXIT_DONE)
         return status;
-    status = check_step(state, row, &loaded, &desc, 77, 205);
+    status = check_step(state, row, &loaded, &desc, 77, PREFILL_KV_LEN);
     if (status == EXIT_DONE)
         status = check_step(state, row, &loaded, &desc, decode_q_len(&loaded.info, dims), decode_kv_len(&loaded.info));
     job_unload(&loaded);
