@@ -129,6 +129,8 @@ clattn_status clattn_launches_of_lengths(const clattn_plan *plan, const clattn_l
     const clattn_attention_desc *desc = &plan->problem.desc;
     CLATTN_TRY(check_arrays(desc, lengths));
     const bool uniform = !lengths->q_lens && !lengths->kv_lens;
+    if (uniform)
+        CLATTN_TRY(check_sequence(desc, lengths, 0, lengths->q_len, lengths->kv_len));
     clattn_launches launches = { .plan = plan, .serial = plan->serial, .batch = lengths->batch, .splits = 1 };
     int64_t q_tokens = 0, kv_tokens = 0;
     for (int32_t b = 0; b < (uniform && lengths->batch > 1 ? 1 : lengths->batch); b++) {
