@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "check_case.h"
+#include "check_gather.h"
 #include "command.h"
 #include "report.h"
 
@@ -30,30 +32,42 @@ typedef struct verdict {
     const char *reason; /* why not */
 } verdict;
 
-static int print_verdict(tally *state, const check_case *row, const loaded_job *loaded,
-                         const clattn_attention_desc *desc, const verdict *found)
+/* What a line of the report is about. */
+typedef struct subject {
+    const char *kernel, *fragment, *tile, *dtype, *name;
+    int32_t head_dim, v_head_dim;
+} subject;
+
+static int print_subject(tally *state, const subject *of, const verdict *found)
 {
-    char kernel[256], fragment[128], tile[256];
-    const char *dtype = clattn_dtype_name(desc->q_dtype);
-    job_join_names(loaded, JOB_KERNEL_NAMES, kernel, sizeof kernel);
-    job_join_names(loaded, JOB_FRAGMENT_NAMES, fragment, sizeof fragment);
-    job_join_names(loaded, JOB_TILE_NAMES, tile, sizeof tile);
     state->cases++;
     state->failed += !found->passed;
     if (state->as_json) {
-        json_t *line =
-            json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:i, s:i, s:s, s:b}", "device", loaded->on->info.device_name,
-                      "op", "check", "kernel", kernel, "fragment", fragment, "tile", tile, "dtype", dtype, "head_dim",
-                      desc->head_dim, "v_head_dim", desc->v_head_dim, "case", row->name, "passed", found->passed);
+        json_t *line = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:i, s:i, s:s, s:b}", "device",
+                                 state->on.info.device_name, "op", "check", "kernel", of->kernel, "fragment",
+                                 of->fragment, "tile", of->tile, "dtype", of->dtype, "head_dim", of->head_dim,
+                                 "v_head_dim", of->v_head_dim, "case", of->name, "passed", found->passed);
         /* JSON has no infinity: what is not finite is null */
         json_object_set_new(line, "max_error", found->error < 1e300 ? json_real(found->error) : json_null());
         json_object_set_new(line, "tolerance_ratio", found->ratio < 1e300 ? json_real(found->ratio) : json_null());
         return report_print(line);
     }
-    printf("%-15s %-12s %-38s %-5s %3d/%-3d %-15s %9.2e %8.3f  %s%s\n", kernel, fragment, tile, dtype, desc->head_dim,
-           desc->v_head_dim, row->name, found->error, found->ratio,
+    printf("%-15s %-12s %-38s %-5s %3d/%-3d %-15s %9.2e %8.3f  %s%s\n", of->kernel, of->fragment, of->tile, of->dtype,
+           of->head_dim, of->v_head_dim, of->name, found->error, found->ratio,
            found->passed ? "pass" : "FAIL: ", found->passed ? "" : found->reason);
     return EXIT_DONE;
+}
+
+static int print_verdict(tally *state, const check_case *row, const loaded_job *loaded,
+                         const clattn_attention_desc *desc, const verdict *found)
+{
+    char kernel[256], fragment[128], tile[256];
+    job_join_names(loaded, JOB_KERNEL_NAMES, kernel, sizeof kernel);
+    job_join_names(loaded, JOB_FRAGMENT_NAMES, fragment, sizeof fragment);
+    job_join_names(loaded, JOB_TILE_NAMES, tile, sizeof tile);
+    const subject of = { kernel,         fragment,        tile, clattn_dtype_name(desc->q_dtype), row->name,
+                         desc->head_dim, desc->v_head_dim };
+    return print_subject(state, &of, found);
 }
 
 static bool compare(const check_data *fetched, verdict *out)
@@ -178,6 +192,25 @@ static int check_fragment(tally *state, const char *fragment)
     return EXIT_DONE;
 }
 
+/* Exact, so that there is no error to tell: 0, or infinitely many tolerances. A program an element's size: two types.
+ */
+static void check_gathers(tally *state)
+{
+    static const clattn_dtype dtypes[] = { CLATTN_F32, CLATTN_F16 };
+    for (size_t i = 0; i < sizeof dtypes / sizeof *dtypes; i++) {
+        verdict found = { .reason = "a byte or the error record is wrong" };
+        const subject of = { "gather",         "none",          "", clattn_dtype_name(dtypes[i]), "holes, lengths",
+                             CHECK_GATHER_DIM, CHECK_GATHER_DIM };
+        if (check_gather(&state->on, dtypes[i], &found.passed) != EXIT_DONE) {
+            state->cases++; /* it said why */
+            state->failed++;
+            continue;
+        }
+        found.ratio = found.passed ? 0.0 : (double)INFINITY;
+        print_subject(state, &of, &found);
+    }
+}
+
 static int print_summary(const tally *state)
 {
     int status = EXIT_DONE;
@@ -202,8 +235,10 @@ int command_check(const options *given)
                "error", "of tol.");
     for (size_t i = 0; i < sizeof fragments / sizeof *fragments && status == EXIT_DONE; i++)
         status = check_fragment(&state, fragments[i]);
-    if (status == EXIT_DONE)
+    if (status == EXIT_DONE) {
+        check_gathers(&state);
         status = print_summary(&state);
+    }
     session_close(&state.on);
     return status;
 }
