@@ -5,6 +5,7 @@
 #include "api/queue.h"
 #include "kv/gather.h"
 #include "plan/reach.h"
+#include "util/range.h"
 #include "util/status.h"
 
 #define MAX_PAGE_SIZE 256
@@ -26,27 +27,13 @@ void clattn_gather_args_init(clattn_gather_args *args)
         *args = CLATTN_GATHER_ARGS();
 }
 
-typedef struct integer_field {
-    const char *name;
-    int64_t value, low, high;
-} integer_field;
-
-static clattn_status check_integers(const integer_field *fields, size_t count)
-{
-    for (size_t i = 0; i < count; i++)
-        if (fields[i].value < fields[i].low || fields[i].value > fields[i].high)
-            return clattn_fail(CLATTN_INVALID_ARGUMENT, "%s is %" PRId64 "; it has to be %" PRId64 " to %" PRId64,
-                               fields[i].name, fields[i].value, fields[i].low, fields[i].high);
-    return CLATTN_OK;
-}
-
 static clattn_status check_desc(const clattn_gather_desc *d)
 {
     if (d->struct_size != sizeof(*d))
         return clattn_fail(CLATTN_INVALID_ARGUMENT,
                            "desc->struct_size is %zu; it has to be %zu (CLATTN_GATHER_DESC sets it)", d->struct_size,
                            sizeof(*d));
-    const integer_field fields[] = {
+    const clattn_range fields[] = {
         { "dtype", d->dtype, 0, CLATTN_DTYPE_COUNT - 1 },
         { "page_size", d->page_size, 1, MAX_PAGE_SIZE },
         { "pages", d->pages, 0, MAX_COUNT },
@@ -61,7 +48,7 @@ static clattn_status check_desc(const clattn_gather_desc *d)
         { "out.token", d->out.token, 0, INT64_MAX },
         { "out.head", d->out.head, 0, INT64_MAX },
     };
-    CLATTN_TRY(check_integers(fields, LENGTH(fields)));
+    CLATTN_TRY(clattn_check_ranges(fields, LENGTH(fields)));
     if (d->block_table_stride != 0 && d->block_table_stride < d->max_pages)
         return clattn_fail(CLATTN_INVALID_ARGUMENT,
                            "block_table_stride is %" PRId64 "; it has to be 0 or at least max_pages, %" PRId32,
@@ -145,9 +132,8 @@ static clattn_status check_run(const clattn_gather_plan *plan, int32_t batch, in
         return clattn_fail(CLATTN_INVALID_ARGUMENT,
                            "args->struct_size is %zu; it has to be %zu (CLATTN_GATHER_ARGS sets it)", args->struct_size,
                            sizeof(*args));
-    const integer_field fields[] = { { "batch", batch, 0, plan->desc.max_batch },
-                                     { "out_len", out_len, 0, MAX_COUNT } };
-    return check_integers(fields, LENGTH(fields));
+    const clattn_range fields[] = { { "batch", batch, 0, plan->desc.max_batch }, { "out_len", out_len, 0, MAX_COUNT } };
+    return clattn_check_ranges(fields, LENGTH(fields));
 }
 
 clattn_status clattn_gather_run(const clattn_gather_plan *plan, int32_t batch, int32_t out_len,

@@ -6,20 +6,16 @@
 #include <math.h>
 
 #include "plan/reach.h"
+#include "util/range.h"
 #include "util/status.h"
 
 #define MAX_HEAD_DIM 576
 /* Keeps positions, rows and grid sizes inside 32 bits with room for a tile. */
 #define MAX_LENGTH (1 << 30)
 
-typedef struct integer_field {
-    const char *name;
-    int64_t value, low, high;
-} integer_field;
-
 static clattn_status check_integers(const clattn_attention_desc *d)
 {
-    const integer_field fields[] = {
+    const clattn_range fields[] = {
         { "q_dtype", d->q_dtype, 0, CLATTN_DTYPE_COUNT - 1 },
         { "k_dtype", d->k_dtype, 0, CLATTN_DTYPE_COUNT - 1 },
         { "v_dtype", d->v_dtype, 0, CLATTN_DTYPE_COUNT - 1 },
@@ -61,11 +57,7 @@ static clattn_status check_integers(const clattn_attention_desc *d)
         { "mask_q_stride", d->mask_kind ? d->mask_q_stride : 0, 0, INT64_MAX },
         { "mask_kv_stride", d->mask_kind ? d->mask_kv_stride : 0, 0, INT64_MAX },
     };
-    for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++)
-        if (fields[i].value < fields[i].low || fields[i].value > fields[i].high)
-            return clattn_fail(CLATTN_INVALID_ARGUMENT, "%s is %" PRId64 "; it has to be %" PRId64 " to %" PRId64,
-                               fields[i].name, fields[i].value, fields[i].low, fields[i].high);
-    return CLATTN_OK;
+    return clattn_check_ranges(fields, sizeof(fields) / sizeof(fields[0]));
 }
 
 static clattn_status check_lengths(const clattn_attention_desc *d)
