@@ -43,7 +43,7 @@ void clattn_combine(const attention_args args,              /* every run-time nu
     const long first = partial_index(&args, &s, kv_head, row, 0);
     __global const float *states = workspace + args.partial_state_offset + 2 * first;
     __global const float *outputs = workspace + args.partial_offset + first * args.v_head_dim;
-    const long start = packed_row(&args.o, &s, kv_head, row);
+    const long start = args.o.offset + packed_row(&args.o, &s, kv_head, row);
     const float sink = row_sink(&args, &s, kv_head, row, sinks);
     const int step = COMBINE_LOCAL_SIZE * COMBINE_DIMS;
     for (int dim = (int)get_local_id(0) * COMBINE_DIMS; dim < args.v_head_dim; dim += step) {
@@ -65,6 +65,6 @@ void clattn_combine(const attention_args args,              /* every run-time nu
             if (dim + i < args.v_head_dim)
                 STORE(O_STORAGE, sum[i] * result.o_factor, o, start + dim + i);
         if ((args.flags & ARGS_LSE) && dim == 0)
-            lse[packed_row(&args.lse, &s, kv_head, row)] = result.lse;
+            lse[args.lse.offset + packed_row(&args.lse, &s, kv_head, row)] = result.lse;
     }
 }

@@ -5,6 +5,17 @@
 
 #include "util/status.h"
 
+clattn_buffer_need clattn_array_need(const char *name, const clattn_buffer *buffer, size_t element_size,
+                                     int64_t elements)
+{
+    return (clattn_buffer_need){ name, buffer, element_size, elements, element_size };
+}
+
+clattn_buffer_need clattn_tensor_need(const char *name, const clattn_buffer *buffer, clattn_dtype dtype, int64_t blocks)
+{
+    return (clattn_buffer_need){ name, buffer, clattn_dtype_size(dtype), blocks, clattn_dtype_alignment(dtype) };
+}
+
 static clattn_status memory_size(const clattn_buffer_need *need, size_t *size)
 {
     const clattn_buffer *buffer = need->buffer;
@@ -28,10 +39,9 @@ clattn_status clattn_buffer_check(const clattn_buffer_need *need)
                            (int)buffer->kind, CLATTN_BUFFER_CL_MEM);
     if (!buffer->handle)
         return clattn_fail(CLATTN_INVALID_ARGUMENT, "%s.handle is NULL; the description needs this buffer", need->name);
-    if (buffer->offset % need->element_size != 0)
-        return clattn_fail(CLATTN_INVALID_ARGUMENT,
-                           "%s.offset is %zu; it has to be a multiple of the element's %zu bytes", need->name,
-                           buffer->offset, need->element_size);
+    if (buffer->offset % need->alignment != 0)
+        return clattn_fail(CLATTN_INVALID_ARGUMENT, "%s.offset is %zu; it has to be a multiple of %zu bytes",
+                           need->name, buffer->offset, need->alignment);
     size_t size = 0;
     CLATTN_TRY(memory_size(need, &size));
     if (need->elements < 0 || (uint64_t)need->elements > size / need->element_size)
@@ -43,5 +53,5 @@ clattn_status clattn_buffer_check(const clattn_buffer_need *need)
 
 int64_t clattn_buffer_offset(const clattn_buffer_need *need)
 {
-    return (int64_t)(need->buffer->offset / need->element_size);
+    return (int64_t)(need->buffer->offset / need->alignment);
 }

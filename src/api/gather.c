@@ -34,7 +34,7 @@ static clattn_status check_desc(const clattn_gather_desc *d)
                            "desc->struct_size is %zu; it has to be %zu (CLATTN_GATHER_DESC sets it)", d->struct_size,
                            sizeof(*d));
     const clattn_range fields[] = {
-        { "dtype", d->dtype, 0, CLATTN_DTYPE_COUNT - 1 },
+        { "dtype", d->dtype, 0, CLATTN_FLOAT_DTYPE_COUNT - 1 },
         { "page_size", d->page_size, 1, MAX_PAGE_SIZE },
         { "pages", d->pages, 0, MAX_COUNT },
         { "kv_heads", d->kv_heads, 1, MAX_DIM },
@@ -93,13 +93,15 @@ static clattn_status bind(clattn_gather_call *call, const clattn_gather_desc *d,
     const size_t element = clattn_dtype_size(d->dtype);
     const int64_t record_words = (int64_t)(sizeof(clattn_error_record) / sizeof(uint32_t));
     const clattn_buffer_need needs[CLATTN_GATHER_ARGUMENT_COUNT] = {
-        [CLATTN_GATHER_CACHE] = { "cache", &args->cache, element, cache_reach(d) },
-        [CLATTN_GATHER_BLOCK_TABLE] = { "block_table", &args->block_table, sizeof(int32_t),
-                                        block_table_reach(d, call->batch) },
-        [CLATTN_GATHER_KV_LENS] = { "kv_lens", &args->kv_lens, sizeof(int32_t), call->batch },
-        [CLATTN_GATHER_OUT] = { "out", &args->out, element,
-                                clattn_tensor_reach(&d->out, call->batch, call->out_len, d->kv_heads, d->head_dim) },
-        [CLATTN_GATHER_ERROR_RECORD] = { "error_record", &args->error_record, sizeof(uint32_t), record_words },
+        [CLATTN_GATHER_CACHE] = clattn_array_need("cache", &args->cache, element, cache_reach(d)),
+        [CLATTN_GATHER_BLOCK_TABLE] =
+            clattn_array_need("block_table", &args->block_table, sizeof(int32_t), block_table_reach(d, call->batch)),
+        [CLATTN_GATHER_KV_LENS] = clattn_array_need("kv_lens", &args->kv_lens, sizeof(int32_t), call->batch),
+        [CLATTN_GATHER_OUT] =
+            clattn_array_need("out", &args->out, element,
+                              clattn_tensor_reach(&d->out, call->batch, call->out_len, d->kv_heads, d->head_dim)),
+        [CLATTN_GATHER_ERROR_RECORD] =
+            clattn_array_need("error_record", &args->error_record, sizeof(uint32_t), record_words),
     };
     const bool is_needed[CLATTN_GATHER_ARGUMENT_COUNT] = {
         [CLATTN_GATHER_CACHE] = d->pages > 0 && d->max_pages > 0,

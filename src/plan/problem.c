@@ -16,10 +16,10 @@
 static clattn_status check_integers(const clattn_attention_desc *d)
 {
     const clattn_range fields[] = {
-        { "q_dtype", d->q_dtype, 0, CLATTN_DTYPE_COUNT - 1 },
+        { "q_dtype", d->q_dtype, 0, CLATTN_FLOAT_DTYPE_COUNT - 1 },
         { "k_dtype", d->k_dtype, 0, CLATTN_DTYPE_COUNT - 1 },
         { "v_dtype", d->v_dtype, 0, CLATTN_DTYPE_COUNT - 1 },
-        { "o_dtype", d->o_dtype, 0, CLATTN_DTYPE_COUNT - 1 },
+        { "o_dtype", d->o_dtype, 0, CLATTN_FLOAT_DTYPE_COUNT - 1 },
         { "q_heads", d->q_heads, 1, 65535 },
         { "kv_heads", d->kv_heads, 1, 65535 },
         { "head_dim", d->head_dim, 1, MAX_HEAD_DIM },
@@ -83,6 +83,16 @@ static clattn_status check_lengths(const clattn_attention_desc *d)
     return CLATTN_OK;
 }
 
+static clattn_status check_blocks(const char *dim_name, int32_t dim, const char *dtype_name, clattn_dtype dtype)
+{
+    const int32_t block_len = clattn_dtype_block_len(dtype);
+    if (dim % block_len == 0)
+        return CLATTN_OK;
+    return clattn_fail(CLATTN_INVALID_ARGUMENT,
+                       "%s is %" PRId32 "; it has to be a multiple of %" PRId32 ", the block of %s %s", dim_name, dim,
+                       block_len, dtype_name, clattn_dtype_name(dtype));
+}
+
 static clattn_status check_heads_and_logits(const clattn_attention_desc *d)
 {
     if (d->q_heads % d->kv_heads != 0)
@@ -93,6 +103,8 @@ static clattn_status check_heads_and_logits(const clattn_attention_desc *d)
         return clattn_fail(CLATTN_INVALID_ARGUMENT,
                            "max_q_len * q_heads / kv_heads is %" PRId64 "; it has to be up to %d",
                            (int64_t)d->max_q_len * (d->q_heads / d->kv_heads), MAX_LENGTH);
+    CLATTN_TRY(check_blocks("head_dim", d->head_dim, "k_dtype", d->k_dtype));
+    CLATTN_TRY(check_blocks("v_head_dim", d->v_head_dim ? d->v_head_dim : d->head_dim, "v_dtype", d->v_dtype));
     if (!isfinite(d->scale))
         return clattn_fail(CLATTN_INVALID_ARGUMENT, "scale is %g; it has to be finite", (double)d->scale);
     if (!isfinite(d->softcap) || d->softcap < 0)
@@ -129,8 +141,8 @@ static clattn_status check_layouts(const clattn_attention_desc *d)
         bool written;
     } tensors[] = {
         { "q", &d->q, q_batch, q_tokens, d->q_heads, d->head_dim, false },
-        { "k", &d->k, kv_batch, kv_tokens, d->kv_heads, d->head_dim, false },
-        { "v", &d->v, kv_batch, kv_tokens, d->kv_heads, d->v_head_dim, false },
+        { "k", &d->k, kv_batch, kv_tokens, d->kv_heads, clattn_row_blocks(d->k_dtype, d->head_dim), false },
+        { "v", &d->v, kv_batch, kv_tokens, d->kv_heads, clattn_row_blocks(d->v_dtype, d->v_head_dim), false },
         { "o", &d->o, q_batch, q_tokens, d->q_heads, d->v_head_dim, true },
         { "lse", &d->lse, d->has_lse ? q_batch : 0, q_tokens, d->q_heads, 1, true },
     };

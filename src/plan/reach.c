@@ -1,6 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "plan/reach.h"
 
+int64_t clattn_row_blocks(clattn_dtype dtype, int32_t dim)
+{
+    return dim / clattn_dtype_block_len(dtype);
+}
+
 int64_t clattn_reach(const clattn_dimension *dimensions, int count, int64_t row)
 {
     int64_t last = row;

@@ -8,6 +8,9 @@
 
 #include <clattn/attention.h>
 
+/* Blocks of a row of `dim` elements; elements, where the type has no blocks. */
+int64_t clattn_row_blocks(clattn_dtype dtype, int32_t dim);
+
 /* One dimension of a tensor: its length and its stride in elements. */
 typedef struct clattn_dimension {
     int64_t length, stride;

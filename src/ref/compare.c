@@ -11,7 +11,7 @@ ref_tolerance ref_tolerance_of(clattn_dtype dtype)
         return (ref_tolerance){ .absolute = 2e-3, .logit = 0.0, .relative = 4e-3 };
     case CLATTN_BF16:
         return (ref_tolerance){ .absolute = 1.6e-2, .logit = 0.0, .relative = 1.6e-2 };
-    case CLATTN_F32:
+    default:
         break;
     }
     return (ref_tolerance){ .absolute = 2e-5, .logit = 1e-6, .relative = 1e-3 };

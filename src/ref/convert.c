@@ -4,6 +4,17 @@
 
 #include "ref/ref_internal.h"
 
+typedef struct storage {
+    int32_t block_len;
+    int64_t size;
+} storage;
+
+static const storage storages[CLATTN_DTYPE_COUNT] = {
+#define CLATTN_DTYPE_ROW(id, name, block_len, size, alignment) [CLATTN_##id] = { block_len, size },
+#include "util/dtypes.def"
+#undef CLATTN_DTYPE_ROW
+};
+
 static uint32_t bits_of(float value)
 {
     uint32_t bits;
@@ -70,31 +81,63 @@ static float round_to_odd(double value)
     return nextafterf(rounded, value > (double)rounded ? INFINITY : -INFINITY);
 }
 
-double ref_load(const void *data, clattn_dtype dtype, int64_t index)
+float ref_f32_from_fp8(uint8_t bits)
 {
-    double value;
-    ref_load_row(data, dtype, index, 1, &value);
-    return value;
+    const int exponent = bits >> 3 & 15, mantissa = bits & 7;
+    if (exponent == 15 && mantissa == 7)
+        return NAN;
+    const float magnitude = exponent == 0 ? ldexpf((float)mantissa, -9) : ldexpf((float)(8 + mantissa), exponent - 10);
+    return bits & 0x80 ? -magnitude : magnitude;
 }
 
-void ref_load_row(const void *data, clattn_dtype dtype, int64_t index, int32_t count, double *out)
+static double q8_0_element(const uint8_t *block, int32_t i)
 {
-    const float *f32 = (const float *)data + index;
-    const uint16_t *half = (const uint16_t *)data + index;
+    uint16_t d;
+    memcpy(&d, block, sizeof(d));
+    return (double)ref_f32_from_f16(d) * (int8_t)block[2 + i];
+}
+
+static double q4_0_element(const uint8_t *block, int32_t i)
+{
+    uint16_t d;
+    memcpy(&d, block, sizeof(d));
+    const int pair = block[2 + i % 16];
+    return (double)ref_f32_from_f16(d) * ((i < 16 ? pair & 15 : pair >> 4) - 8);
+}
+
+static double load_element(const void *row, clattn_dtype dtype, int32_t i)
+{
+    const int32_t block_len = storages[dtype].block_len;
+    const uint8_t *block = (const uint8_t *)row + i / block_len * storages[dtype].size;
     switch (dtype) {
     case CLATTN_F32:
-        for (int32_t d = 0; d < count; d++)
-            out[d] = (double)f32[d];
-        break;
+        return (double)((const float *)row)[i];
     case CLATTN_F16:
-        for (int32_t d = 0; d < count; d++)
-            out[d] = (double)ref_f32_from_f16(half[d]);
-        break;
+        return (double)ref_f32_from_f16(((const uint16_t *)row)[i]);
     case CLATTN_BF16:
-        for (int32_t d = 0; d < count; d++)
-            out[d] = (double)ref_f32_from_bf16(half[d]);
-        break;
+        return (double)ref_f32_from_bf16(((const uint16_t *)row)[i]);
+    case CLATTN_FP8:
+        return (double)ref_f32_from_fp8(((const uint8_t *)row)[i]);
+    case CLATTN_Q8_0:
+        return q8_0_element(block, i % block_len);
+    case CLATTN_Q4_0:
+        return q4_0_element(block, i % block_len);
     }
+    return (double)NAN;
+}
+
+void ref_load_row(const void *data, clattn_dtype dtype, int64_t start, int32_t count, double *out)
+{
+    const uint8_t *row = (const uint8_t *)data + start * storages[dtype].size;
+    for (int32_t d = 0; d < count; d++)
+        out[d] = load_element(row, dtype, d);
+}
+
+double ref_load(const void *data, clattn_dtype dtype, int64_t index)
+{
+    const int32_t block_len = storages[dtype].block_len;
+    return load_element((const uint8_t *)data + index / block_len * storages[dtype].size, dtype,
+                        (int32_t)(index % block_len));
 }
 
 void ref_store(void *data, clattn_dtype dtype, int64_t index, double value)
@@ -108,6 +151,8 @@ void ref_store(void *data, clattn_dtype dtype, int64_t index, double value)
         break;
     case CLATTN_BF16:
         ((uint16_t *)data)[index] = ref_bf16_from_f32(round_to_odd(value));
+        break;
+    default: /* types with scales are not stored element by element */
         break;
     }
 }

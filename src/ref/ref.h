@@ -13,6 +13,7 @@
 /* Host twins of clattn_attention_args, read by the strides, types and modes of a description. */
 typedef struct ref_inputs {
     const void *q, *k, *v;
+    const float *k_scales, *v_scales; /* [kv_heads]; read for fp8 */
     const int32_t *cu_seqlens_q, *cu_seqlens_kv, *kv_lens, *q_offsets;
     const void *mask;
     const int64_t *mask_offsets, *mask_row_strides;
@@ -77,13 +78,15 @@ bool ref_compare(const clattn_attention_desc *desc, const ref_inputs *in, const 
 /* true when something was compared and nothing failed. */
 bool ref_passed(const ref_comparison *comparison);
 
-/* Element i of an array of the given type, and its writing, rounded to nearest even. */
+/* Element i of an array of the given type, fp8 without its scale, and its writing, rounded to nearest even (the first
+ * CLATTN_FLOAT_DTYPE_COUNT types only). */
 double ref_load(const void *data, clattn_dtype dtype, int64_t index);
 void ref_store(void *data, clattn_dtype dtype, int64_t index, double value);
 
 /* Conversions of bits. binary16 and bfloat16 from float: to nearest even, NaN stays NaN. */
 float ref_f32_from_f16(uint16_t bits);
 float ref_f32_from_bf16(uint16_t bits);
+float ref_f32_from_fp8(uint8_t bits); /* E4M3FN, without a scale */
 uint16_t ref_f16_from_f32(float value);
 uint16_t ref_bf16_from_f32(float value);
 

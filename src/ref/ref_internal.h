@@ -7,8 +7,8 @@
 /* v_head_dim with its default resolved. */
 int32_t ref_v_head_dim(const clattn_attention_desc *desc);
 
-/* count elements from `index` on, as doubles. */
-void ref_load_row(const void *data, clattn_dtype dtype, int64_t index, int32_t count, double *out);
+/* The first `count` elements of the row that starts at `start`, in elements or blocks, as doubles. */
+void ref_load_row(const void *data, clattn_dtype dtype, int64_t start, int32_t count, double *out);
 
 /* Marks the rows of one head that are compared; chosen[q_len]. Returns how many. */
 int32_t ref_sample_rows(const ref_sampling *sampling, int32_t b, int32_t q_head, int32_t q_len, bool *chosen);

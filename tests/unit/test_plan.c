@@ -130,6 +130,11 @@ static void prepare_nothing(clattn_attention_desc *d)
     (void)d;
 }
 
+static void prepare_blocks(clattn_attention_desc *d)
+{
+    d->head_dim = 64;
+}
+
 static void prepare_kv_heads(clattn_attention_desc *d)
 {
     d->q_heads = 65535;
@@ -170,8 +175,8 @@ typedef struct field {
 
 static const field fields[] = {
     FIELD(q_dtype, 0, 2, prepare_nothing),
-    FIELD(k_dtype, 0, 2, prepare_nothing),
-    FIELD(v_dtype, 0, 2, prepare_nothing),
+    FIELD(k_dtype, 0, 5, prepare_blocks),
+    FIELD(v_dtype, 0, 5, prepare_blocks),
     FIELD(o_dtype, 0, 2, prepare_nothing),
     FIELD(q_heads, 1, 65535, prepare_nothing),
     FIELD(kv_heads, 1, 65535, prepare_kv_heads),

@@ -89,9 +89,12 @@ static void gives_the_headers_version(void **state)
 static void knows_every_dtype(void **state)
 {
     (void)state;
+    static const size_t sizes[CLATTN_DTYPE_COUNT] = { 4, 2, 2, 1, 34, 18 };
     for (int dtype = 0; dtype < CLATTN_DTYPE_COUNT; dtype++) {
         assert_non_null(clattn_dtype_name((clattn_dtype)dtype));
-        assert_int_equal(clattn_dtype_size((clattn_dtype)dtype), dtype == CLATTN_F32 ? 4 : 2);
+        assert_int_equal(clattn_dtype_size((clattn_dtype)dtype), sizes[dtype]);
+        assert_int_equal(clattn_dtype_block_len((clattn_dtype)dtype), dtype < CLATTN_Q8_0 ? 1 : 32);
+        assert_true(clattn_dtype_size((clattn_dtype)dtype) % clattn_dtype_alignment((clattn_dtype)dtype) == 0);
     }
     assert_null(clattn_dtype_name((clattn_dtype)CLATTN_DTYPE_COUNT));
     assert_null(clattn_dtype_name((clattn_dtype)-1));

@@ -180,7 +180,7 @@ static int check_fragment(tally *state, const char *fragment)
     if (status != EXIT_DONE || !runs)
         return status;
     for (size_t d = 0; d < num_dims; d++)
-        for (int dtype = 0; dtype < CLATTN_DTYPE_COUNT; dtype++)
+        for (int dtype = 0; dtype < CLATTN_FLOAT_DTYPE_COUNT; dtype++)
             for (int i = 0; i < check_case_count; i++) {
                 if (!is_chosen(state, fragment, &check_cases[i], dtype))
                     continue;
