@@ -23,12 +23,14 @@ void clattn_combine(const attention_args args,              /* every run-time nu
                     __global const int *cu_seqlens_kv,      /* [batch + 1] */
                     __global const int *kv_lens,            /* [batch] */
                     __global const int *q_offsets,          /* [batch] */
+                    __global const int *page_indptr,        /* [batch + 1] */
+                    __global const int *last_page_len,      /* [batch] */
                     __global const float *sinks,            /* [q_heads] */
                     __global ELEMENT(O_STORAGE) *o,         /* [batch, q_len, q_heads, v_head_dim], written */
                     __global float *lse,                    /* [batch, q_len, q_heads], written */
                     __global const float *workspace)        /* decode's partial states */
 {
-    const index_arrays indices = { cu_seqlens_q, cu_seqlens_kv, kv_lens, q_offsets };
+    const index_arrays indices = { cu_seqlens_q, cu_seqlens_kv, kv_lens, q_offsets, 0, page_indptr, last_page_len, 0 };
     const int row = (int)get_group_id(0);
     const int kv_head = (int)get_group_id(1);
     const int index = (int)get_group_id(2);

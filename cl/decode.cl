@@ -24,7 +24,7 @@ static inline void decode_store_partial(const attend_state *state, const attenti
                 continue;
             const long partial = partial_index(a, s, kv_head, row, split);
             __global float *o = workspace + a->partial_offset + partial * a->v_head_dim;
-            FRAG_FOR_EACH_OUTPUT(&state->output, slot, lane, a->v_head_dim, o[dim] = value);
+            FRAG_FOR_EACH_OUTPUT(&state->output, slot, lane, a->v_head_dim, o[dim] = value * state->v_scale);
             if (FRAG_OWNS_ROW) {
                 workspace[a->partial_state_offset + 2 * partial] = max[lane];
                 workspace[a->partial_state_offset + 2 * partial + 1] = sum[lane];
@@ -43,6 +43,7 @@ void clattn_decode(ATTEND_PARAMETERS,
     FRAG_DECLARE_LOCAL
     const index_arrays indices = ATTEND_INDEX_ARRAYS;
     const hook_arrays hooks = ATTEND_HOOK_ARRAYS;
+    const attend_tensors tensors = ATTEND_TENSORS;
     const int split = (int)get_group_id(0);
     const int kv_head = (int)get_group_id(1);
     const int index = (int)get_group_id(2);
@@ -59,7 +60,7 @@ void clattn_decode(ATTEND_PARAMETERS,
     attend_state state;
     const int begin = split * args.split_size;
     const int end = min(begin + args.split_size, s.kv_len);
-    attend(&state, &args, &s, &hooks, kv_head, 0, begin, end, q, k, v FRAG_LOCAL_ARGUMENT);
+    attend(&state, &args, &s, &indices, &hooks, &tensors, kv_head, 0, begin, end FRAG_LOCAL_ARGUMENT);
     if (splits == 1)
         attend_store(&state, &args, &s, kv_head, 0, sinks, o, lse);
     else

@@ -18,6 +18,7 @@ void clattn_prefill(ATTEND_PARAMETERS,
     FRAG_DECLARE_LOCAL
     const index_arrays indices = ATTEND_INDEX_ARRAYS;
     const hook_arrays hooks = ATTEND_HOOK_ARRAYS;
+    const attend_tensors tensors = ATTEND_TENSORS;
     const int kv_head = (int)get_group_id(1);
     const int index = (int)get_group_id(2);
     if (index >= args.batch)
@@ -31,6 +32,6 @@ void clattn_prefill(ATTEND_PARAMETERS,
 
     attend_state state;
     const int first_row = tile * FRAG_TILE_ROWS;
-    attend(&state, &args, &s, &hooks, kv_head, first_row, 0, s.kv_len, q, k, v FRAG_LOCAL_ARGUMENT);
+    attend(&state, &args, &s, &indices, &hooks, &tensors, kv_head, first_row, 0, s.kv_len FRAG_LOCAL_ARGUMENT);
     attend_store(&state, &args, &s, kv_head, first_row, sinks, o, lse);
 }

@@ -44,7 +44,8 @@ typedef enum clattn_mask_kind {
     CLATTN_MASK_NONE = 0,
     CLATTN_MASK_BOOL = 1,    /* uint8_t: non-zero keeps the key */
     CLATTN_MASK_ADD_F32 = 2, /* added to the logit; a value <= -1e30 masks the key */
-    CLATTN_MASK_ADD_F16 = 3  /* the same, stored as binary16 (so only -inf masks) */
+    CLATTN_MASK_ADD_F16 = 3, /* the same, stored as binary16 (so only -inf masks) */
+    CLATTN_MASK_BITS = 4     /* a bit an element, 1 keeps the key: element e is bit e % 8 of byte e / 8 */
 } clattn_mask_kind;
 
 /* How many tokens a sequence has, and where they lie. */
@@ -54,6 +55,19 @@ typedef enum clattn_length_mode {
     CLATTN_LENGTH_RAGGED = 2 /* packed [tokens, heads, dim]: sequence b is tokens cu_seqlens[b] .. cu_seqlens[b + 1];
                                 the batch stride has to be 0 */
 } clattn_length_mode;
+
+/* Where K and V lie. Pages are those of clattn/kv_cache.h: token j of a sequence lies in the page that entry
+ * j / page_size of its table names, at place j % page_size. An entry of -1 is a hole: its keys are masked. Another id
+ * outside [0, pages) is treated as a hole too and reported in the error record. Entries of tiles that no query may
+ * attend are not looked at. */
+typedef enum clattn_kv_mode {
+    CLATTN_KV_CONTIGUOUS = 0,  /* tensors: k and v, by kv_length_mode */
+    CLATTN_KV_BLOCK_TABLE = 1, /* pages: k_cache and v_cache, a row of block_table a sequence; kv_length_mode UNIFORM or
+                                  PER_SEQUENCE */
+    CLATTN_KV_PAGE_LIST = 2    /* pages: sequence b has the entries page_indptr[b] .. page_indptr[b + 1] of page_indices
+                                  (CSR), all full but the last, which has last_page_len[b] tokens; kv_length_mode is
+                                  PER_SEQUENCE, and kv_lens is not read */
+} clattn_kv_mode;
 
 /* Everything that is fixed for the life of a plan. Strides are in elements; see clattn_strides. */
 typedef struct clattn_attention_desc {
@@ -81,11 +95,23 @@ typedef struct clattn_attention_desc {
     int has_kv_lens;                   /* with ragged K and V: kv_lens too is given; sequence b uses the first
                                           min(kv_lens[b], cu_seqlens_kv[b + 1] - cu_seqlens_kv[b]) of its tokens */
 
-    clattn_strides q;   /* Q [batch, q_len, q_heads, head_dim] */
-    clattn_strides k;   /* K [batch, kv_len, kv_heads, head_dim] */
-    clattn_strides v;   /* V [batch, kv_len, kv_heads, v_head_dim]; V may lie inside K's buffer (MLA) */
-    clattn_strides o;   /* O [batch, q_len, q_heads, v_head_dim]; rows may not overlap */
-    int has_lse;        /* non-zero: LSE is written too */
+    /* Pages; with kv_mode BLOCK_TABLE or PAGE_LIST only. */
+    clattn_kv_mode kv_mode;
+    int32_t page_size;                    /* tokens a page, 1 to 256 */
+    int32_t pages;                        /* in the caches, 0 to 2^30 */
+    int32_t max_pages;                    /* BLOCK_TABLE: entries of a row, at least max_kv_len / page_size rounded up;
+                                             0: that */
+    int64_t block_table_stride;           /* BLOCK_TABLE: from a sequence's row to the next; 0: max_pages */
+    int64_t block_table_head_stride;      /* BLOCK_TABLE: from a kv head's row to the next; 0: all heads share a row */
+    int64_t max_page_indices;             /* PAGE_LIST: entries of page_indices */
+    clattn_page_strides k_cache, v_cache; /* K and V [pages, page_size, kv_heads, head_dim or v_head_dim] */
+
+    clattn_strides q; /* Q [batch, q_len, q_heads, head_dim] */
+    clattn_strides k; /* K [batch, kv_len, kv_heads, head_dim]; with KV_CONTIGUOUS */
+    clattn_strides v; /* V [batch, kv_len, kv_heads, v_head_dim]; with KV_CONTIGUOUS; V may lie inside K's buffer (MLA),
+                         in pages too */
+    clattn_strides o; /* O [batch, q_len, q_heads, v_head_dim]; rows may not overlap */
+    int has_lse;      /* non-zero: LSE is written too */
     clattn_strides lse; /* LSE float [batch, q_len, q_heads]; rows may not overlap */
 
     float scale;   /* of the logits; 0: 1 / sqrt(head_dim); finite */
@@ -125,6 +151,10 @@ typedef struct clattn_plan_params {
     const char *decode_tile;  /* the same for the decode kernel */
     /* Keys a split of the decode kernel, 0 to 2^30, rounded up to whole key tiles; 0: the default. */
     int32_t split_size;
+    /* Most bytes of workspace that the plan may ask for; 0: as many as it needs. When the bounds need more at
+     * split_size, the split size is doubled until they fit, or no sequence is split. It then depends on the bounds and
+     * on this cap, and so do the bits of results, which are the same within the plan all the same. */
+    size_t max_workspace_size;
 } clattn_plan_params;
 
 #ifndef __cplusplus
@@ -218,12 +248,21 @@ CLATTN_API uint32_t clattn_schedule_kernels(const clattn_plan *plan, const clatt
 /* One layer's buffers. Those that the description does not ask for are ignored. Index arrays are read on the device. */
 typedef struct clattn_attention_args {
     size_t struct_size;
-    clattn_buffer q, k, v;          /* read */
+    clattn_buffer q, k, v;          /* read; with pages, k and v are the caches */
     clattn_buffer o;                /* written; may not overlap an input */
     clattn_buffer lse;              /* written, float; with has_lse */
     clattn_buffer cu_seqlens_q;     /* int32 [batch + 1], from 0, not decreasing; with ragged Q */
     clattn_buffer cu_seqlens_kv;    /* int32 [batch + 1], from 0, not decreasing; with ragged K and V */
     clattn_buffer kv_lens;          /* int32 [batch]; with PER_SEQUENCE, or has_kv_lens */
+    clattn_buffer block_table;      /* int32 [batch, max_pages] by strides; with KV_BLOCK_TABLE */
+    clattn_buffer page_indptr;      /* int32 [batch + 1], from 0, not decreasing; with KV_PAGE_LIST */
+    clattn_buffer page_indices;     /* int32 [max_page_indices]; with KV_PAGE_LIST */
+    clattn_buffer last_page_len;    /* int32 [batch], 1 to page_size; with KV_PAGE_LIST. A sequence of no pages has no
+                                       keys, whatever it says */
+    clattn_buffer k_scales;         /* float [kv_heads], finite; with k_dtype FP8: K is scale * element */
+    clattn_buffer v_scales;         /* float [kv_heads], finite; with v_dtype FP8 */
+    clattn_buffer error_record;     /* clattn_error_record, at an offset that is a multiple of 4; with pages; all zero:
+                                       bad ids are not reported */
     clattn_buffer q_offsets;        /* int32 [batch]; with Q_OFFSET_ARRAY */
     clattn_buffer mask;             /* uint8, float or half; see clattn_attention_desc.mask_kind */
     clattn_buffer mask_offsets;     /* int64 [batch], elements; with has_mask_offsets */

@@ -16,17 +16,6 @@ extern "C" {
  * is never used as an address, and is reported in the error record, if one is given (clattn_error_record). Entries
  * that no token of the sequence's length falls in are not read. */
 
-/* Distances, in elements, between neighbours of a cache [pages, page_size, kv_heads, head_dim] in any order of memory.
- * The last dimension is contiguous. Not negative; 0 repeats.
- *   [pages, page_size, kv_heads, dim]:  { .page = page_size * kv_heads * dim, .token = kv_heads * dim, .head = dim }
- *   [pages, kv_heads, page_size, dim]:  { .page = kv_heads * page_size * dim, .token = dim, .head = page_size * dim }
- */
-typedef struct clattn_page_strides {
-    int64_t page;
-    int64_t token;
-    int64_t head;
-} clattn_page_strides;
-
 /* Gather: copies the pages of each sequence into one tensor [batch, out_len, kv_heads, head_dim], bit for bit, with
  * zeros for tokens past the sequence's length and for those in holes. Plan once, run for every layer and step. */
 

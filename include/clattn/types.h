@@ -68,6 +68,16 @@ typedef struct clattn_strides {
     int64_t head;
 } clattn_strides;
 
+/* Distances, in elements (blocks of block types), between neighbours of a cache [pages, page_size, kv_heads, head_dim]
+ * in any order of memory. The last dimension is contiguous. Not negative; 0 repeats. [pages, page_size, kv_heads, dim]:
+ * { .page = page_size * kv_heads * dim, .token = kv_heads * dim, .head = dim } [pages, kv_heads, page_size, dim]:  {
+ * .page = kv_heads * page_size * dim, .token = dim, .head = page_size * dim } */
+typedef struct clattn_page_strides {
+    int64_t page;
+    int64_t token;
+    int64_t head;
+} clattn_page_strides;
+
 /* Bits of clattn_error_record.kinds. */
 typedef enum clattn_error_kind {
     CLATTN_ERROR_PAGE_ID = 1 /* a block table holds an id that is neither -1 nor in [0, pages) */

@@ -78,7 +78,8 @@ uint64_t clattn_tile_local_bytes(const clattn_tile *tile, const clattn_tile_prob
     const int32_t rows = clattn_tile_rows(tile), keys = clattn_tile_keys(tile);
     const int32_t qk = p[SCALAR_DIM_SLICE] * (rows + keys);
     const int32_t pv = keys * rows + p[SCALAR_KEY_SLICE] * problem->v_head_dim;
-    const int32_t floats = (qk > pv ? qk : pv) + rows * (p[SCALAR_TX] + 1);
+    const int32_t places = problem->paged ? 2 * keys + 1 : 0;
+    const int32_t floats = (qk > pv ? qk : pv) + rows * (p[SCALAR_TX] + 1) + places;
     return (uint64_t)(floats + 3) / 4 * 16;
 }
 

@@ -42,6 +42,7 @@ typedef struct clattn_tile {
 /* What a tile is compiled for, as far as its limits depend on it. */
 typedef struct clattn_tile_problem {
     int32_t head_dim, v_head_dim; /* size classes */
+    bool paged;                   /* the places of a tile's keys are kept too */
 } clattn_tile_problem;
 
 const clattn_fragment *clattn_fragment_row(clattn_fragment_id id);

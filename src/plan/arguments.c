@@ -4,13 +4,15 @@
 #include "util/status.h"
 
 _Static_assert(ARGS_MASK_BOOL == CLATTN_MASK_BOOL && ARGS_MASK_ADD_F32 == CLATTN_MASK_ADD_F32 &&
-                   ARGS_MASK_ADD_F16 == CLATTN_MASK_ADD_F16,
+                   ARGS_MASK_ADD_F16 == CLATTN_MASK_ADD_F16 && ARGS_MASK_BITS == CLATTN_MASK_BITS,
                "attention_args.mask_kind is a clattn_mask_kind");
+_Static_assert(ARGS_ERROR_PAGE_ID == CLATTN_ERROR_PAGE_ID, "kernels and the interface share the record's bits");
 
 #define ATTEND_ARGUMENTS                                                                                               \
     CLATTN_ARG_Q, CLATTN_ARG_K, CLATTN_ARG_V, CLATTN_ARG_CU_SEQLENS_Q, CLATTN_ARG_CU_SEQLENS_KV, CLATTN_ARG_KV_LENS,   \
-        CLATTN_ARG_Q_OFFSETS, CLATTN_ARG_MASK, CLATTN_ARG_MASK_OFFSETS, CLATTN_ARG_MASK_ROW_STRIDES,                   \
-        CLATTN_ARG_ALIBI_SLOPES, CLATTN_ARG_SINKS, CLATTN_ARG_O, CLATTN_ARG_LSE
+        CLATTN_ARG_Q_OFFSETS, CLATTN_ARG_BLOCK_TABLE, CLATTN_ARG_PAGE_INDPTR, CLATTN_ARG_LAST_PAGE_LEN,                \
+        CLATTN_ARG_ERROR_RECORD, CLATTN_ARG_K_SCALES, CLATTN_ARG_V_SCALES, CLATTN_ARG_MASK, CLATTN_ARG_MASK_OFFSETS,   \
+        CLATTN_ARG_MASK_ROW_STRIDES, CLATTN_ARG_ALIBI_SLOPES, CLATTN_ARG_SINKS, CLATTN_ARG_O, CLATTN_ARG_LSE
 
 typedef struct step_arguments {
     int count;
@@ -19,17 +21,26 @@ typedef struct step_arguments {
 
 /* After attention_args, as the kernels in cl/ declare them. */
 static const step_arguments arguments_of[CLATTN_STEP_COUNT] = {
-    [CLATTN_STEP_PREFILL] = { 14, { ATTEND_ARGUMENTS } },
-    [CLATTN_STEP_DECODE] = { 15, { ATTEND_ARGUMENTS, CLATTN_ARG_WORKSPACE } },
-    [CLATTN_STEP_COMBINE] = { 8,
+    [CLATTN_STEP_PREFILL] = { 20, { ATTEND_ARGUMENTS } },
+    [CLATTN_STEP_DECODE] = { 21, { ATTEND_ARGUMENTS, CLATTN_ARG_WORKSPACE } },
+    [CLATTN_STEP_COMBINE] = { 10,
                               { CLATTN_ARG_CU_SEQLENS_Q, CLATTN_ARG_CU_SEQLENS_KV, CLATTN_ARG_KV_LENS,
-                                CLATTN_ARG_Q_OFFSETS, CLATTN_ARG_SINKS, CLATTN_ARG_O, CLATTN_ARG_LSE,
-                                CLATTN_ARG_WORKSPACE } },
+                                CLATTN_ARG_Q_OFFSETS, CLATTN_ARG_PAGE_INDPTR, CLATTN_ARG_LAST_PAGE_LEN,
+                                CLATTN_ARG_SINKS, CLATTN_ARG_O, CLATTN_ARG_LSE, CLATTN_ARG_WORKSPACE } },
 };
 
 static tensor_layout layout_of(const clattn_strides *strides, int64_t offset)
 {
     return (tensor_layout){ .offset = offset, .batch = strides->batch, .token = strides->token, .head = strides->head };
+}
+
+/* K or V, as a tensor or as pages. */
+static tensor_layout kv_layout_of(const clattn_problem *problem, const clattn_strides *strides,
+                                  const clattn_page_strides *pages, int64_t offset)
+{
+    if (!problem->paged)
+        return layout_of(strides, offset);
+    return (tensor_layout){ .offset = offset, .batch = pages->page, .token = pages->token, .head = pages->head };
 }
 
 static int32_t flags_of(const clattn_attention_desc *d)
@@ -38,6 +49,7 @@ static int32_t flags_of(const clattn_attention_desc *d)
     flags |= d->q_length_mode == CLATTN_LENGTH_RAGGED ? ARGS_RAGGED_Q : 0;
     flags |= d->kv_length_mode == CLATTN_LENGTH_RAGGED ? ARGS_RAGGED_KV : 0;
     flags |= d->has_kv_lens ? ARGS_KV_LENS : 0;
+    flags |= d->kv_mode == CLATTN_KV_PAGE_LIST ? ARGS_PAGE_LIST : 0;
     flags |= d->q_offset_mode == CLATTN_Q_OFFSET_CONSTANT ? ARGS_Q_OFFSET_CONSTANT : 0;
     flags |= d->q_offset_mode == CLATTN_Q_OFFSET_ARRAY ? ARGS_Q_OFFSET_ARRAY : 0;
     flags |= d->has_lse ? ARGS_LSE : 0;
@@ -58,11 +70,17 @@ static float q_scale_of(const clattn_problem *problem)
 
 static void set_offsets(attention_args *args, const clattn_bindings *bindings)
 {
-    args->mask_offset = bindings->offsets[CLATTN_ARG_MASK];
+    args->mask_offset = bindings->offsets[CLATTN_ARG_MASK] * (args->mask_kind == ARGS_MASK_BITS ? 8 : 1);
     args->cu_seqlens_q_offset = bindings->offsets[CLATTN_ARG_CU_SEQLENS_Q];
     args->cu_seqlens_kv_offset = bindings->offsets[CLATTN_ARG_CU_SEQLENS_KV];
     args->kv_lens_offset = bindings->offsets[CLATTN_ARG_KV_LENS];
     args->q_offsets_offset = bindings->offsets[CLATTN_ARG_Q_OFFSETS];
+    args->block_table_offset = bindings->offsets[CLATTN_ARG_BLOCK_TABLE];
+    args->page_indptr_offset = bindings->offsets[CLATTN_ARG_PAGE_INDPTR];
+    args->last_page_len_offset = bindings->offsets[CLATTN_ARG_LAST_PAGE_LEN];
+    args->k_scales_offset = bindings->offsets[CLATTN_ARG_K_SCALES];
+    args->v_scales_offset = bindings->offsets[CLATTN_ARG_V_SCALES];
+    args->error_record_offset = bindings->has_error_record ? bindings->offsets[CLATTN_ARG_ERROR_RECORD] : -1;
     args->mask_offsets_offset = bindings->offsets[CLATTN_ARG_MASK_OFFSETS];
     args->mask_row_strides_offset = bindings->offsets[CLATTN_ARG_MASK_ROW_STRIDES];
     args->alibi_offset = bindings->offsets[CLATTN_ARG_ALIBI_SLOPES];
@@ -76,8 +94,8 @@ attention_args clattn_attention_args_of(const clattn_launches *launches, const c
     const clattn_attention_desc *d = &plan->problem.desc;
     attention_args args = {
         .q = layout_of(&d->q, bindings->offsets[CLATTN_ARG_Q]),
-        .k = layout_of(&d->k, bindings->offsets[CLATTN_ARG_K]),
-        .v = layout_of(&d->v, bindings->offsets[CLATTN_ARG_V]),
+        .k = kv_layout_of(&plan->problem, &d->k, &d->k_cache, bindings->offsets[CLATTN_ARG_K]),
+        .v = kv_layout_of(&plan->problem, &d->v, &d->v_cache, bindings->offsets[CLATTN_ARG_V]),
         .o = layout_of(&d->o, bindings->offsets[CLATTN_ARG_O]),
         .lse = layout_of(&d->lse, bindings->offsets[CLATTN_ARG_LSE]),
         .mask_batch = d->mask_batch_stride,
@@ -86,15 +104,20 @@ attention_args clattn_attention_args_of(const clattn_launches *launches, const c
         .mask_key = d->mask_kv_stride,
         .q_tokens = d->max_q_tokens,
         .kv_tokens = d->max_kv_tokens,
+        .block_table_row = d->block_table_stride,
+        .block_table_head = d->block_table_head_stride,
+        .page_indices = d->max_page_indices,
         .flags = flags_of(d),
         .mask_kind = (cl_int)d->mask_kind,
+        .page_size = d->page_size,
+        .pages = d->pages,
         .batch = launches->batch,
         .q_heads = d->q_heads,
         .kv_heads = d->kv_heads,
         .head_dim = d->head_dim,
         .v_head_dim = d->v_head_dim,
         .q_len = launches->q_len,
-        .kv_len = launches->kv_len,
+        .kv_len = clattn_problem_has_keys(&plan->problem) ? launches->kv_len : 0,
         .q_offset = d->q_offset,
         .window_left = d->window_left,
         .window_right = d->window_right,

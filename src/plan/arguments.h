@@ -20,6 +20,12 @@ typedef enum clattn_argument {
     CLATTN_ARG_CU_SEQLENS_KV,
     CLATTN_ARG_KV_LENS,
     CLATTN_ARG_Q_OFFSETS,
+    CLATTN_ARG_BLOCK_TABLE, /* or page_indices */
+    CLATTN_ARG_PAGE_INDPTR,
+    CLATTN_ARG_LAST_PAGE_LEN,
+    CLATTN_ARG_ERROR_RECORD,
+    CLATTN_ARG_K_SCALES,
+    CLATTN_ARG_V_SCALES,
     CLATTN_ARG_MASK,
     CLATTN_ARG_MASK_OFFSETS,
     CLATTN_ARG_MASK_ROW_STRIDES,
@@ -33,6 +39,7 @@ typedef enum clattn_argument {
 typedef struct clattn_bindings {
     cl_mem memory[CLATTN_ARG_COUNT];
     int64_t offsets[CLATTN_ARG_COUNT];
+    bool has_error_record;
 } clattn_bindings;
 
 attention_args clattn_attention_args_of(const clattn_launches *launches, const clattn_bindings *bindings);

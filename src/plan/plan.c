@@ -55,7 +55,8 @@ __attribute__((format(printf, 2, 3))) static void refuse(clattn_plan *plan, cons
 static clattn_tile_problem tile_problem(const clattn_plan *plan)
 {
     return (clattn_tile_problem){ .head_dim = clattn_dim_class(plan->fragment, plan->problem.desc.head_dim),
-                                  .v_head_dim = clattn_dim_class(plan->fragment, plan->problem.desc.v_head_dim) };
+                                  .v_head_dim = clattn_dim_class(plan->fragment, plan->problem.desc.v_head_dim),
+                                  .paged = plan->problem.paged };
 }
 
 static clattn_status choose_fragment(clattn_plan *plan, const char *wanted)
@@ -113,9 +114,9 @@ static char *step_options(const clattn_plan *plan, const clattn_step *step)
         clattn_tile_options(step->tile, tile);
         snprintf(options, sizeof(options),
                  "%s -DCLATTN_HEAD_DIM=%" PRId32 " -DCLATTN_V_HEAD_DIM=%" PRId32 " -DCLATTN_MASK_CLASS=%d"
-                 " -DCLATTN_Q_DTYPE=%d -DCLATTN_K_DTYPE=%d -DCLATTN_V_DTYPE=%d -DCLATTN_O_DTYPE=%d%s%s",
+                 " -DCLATTN_Q_DTYPE=%d -DCLATTN_K_DTYPE=%d -DCLATTN_V_DTYPE=%d -DCLATTN_O_DTYPE=%d%s%s%s",
                  tile, dims.head_dim, dims.v_head_dim, (int)plan->problem.mask_class, (int)d->q_dtype, (int)d->k_dtype,
-                 (int)d->v_dtype, (int)d->o_dtype,
+                 (int)d->v_dtype, (int)d->o_dtype, plan->problem.paged ? " -DCLATTN_PAGED" : "",
                  CLATTN_HAS_QUIRK(plan->device, FAST_EXP2) ? " -DCLATTN_EXP2_NATIVE" : "",
                  is_rolled(plan) ? " -DCLATTN_ROLLED" : "");
     } else {
@@ -200,6 +201,15 @@ static clattn_status choose_split_size(clattn_plan *plan, int32_t wanted)
     return CLATTN_OK;
 }
 
+/* Doubles the split size until the partial states of the bounds fit the caller's cap; see clattn_plan_params. */
+static void cap_workspace(clattn_plan *plan, size_t cap)
+{
+    size_t size = 0;
+    while (cap > 0 && plan->split_size < plan->problem.desc.max_kv_len &&
+           (clattn_workspace_of_bounds(plan, &size) != CLATTN_OK || size > cap))
+        plan->split_size = plan->split_size > MAX_SPLIT_SIZE / 2 ? MAX_SPLIT_SIZE : 2 * plan->split_size;
+}
+
 /* Combine's work-items share a row's dims; a CPU's one work-item has them all. */
 static size_t combine_local_size(const clattn_plan *plan)
 {
@@ -240,6 +250,7 @@ static clattn_status compile_steps(clattn_plan *plan, const clattn_plan_params *
         CLATTN_TRY(compile_first_tile(plan, CLATTN_STEP_DECODE, CLATTN_ALGORITHM_DECODE, params->decode_tile));
     plan->decode_max_rows = clattn_tile_rows(steps[CLATTN_STEP_DECODE].tile);
     CLATTN_TRY(choose_split_size(plan, params->split_size));
+    cap_workspace(plan, params->max_workspace_size);
 
     steps[CLATTN_STEP_PREFILL].present = most_rows > plan->decode_max_rows;
     if (steps[CLATTN_STEP_PREFILL].present)
@@ -287,7 +298,7 @@ bool clattn_plan_possible(const clattn_device *device, const clattn_problem *pro
     const clattn_device_info *info = clattn_device_probed(device);
     const clattn_fragment_id fragment = clattn_fragment_named(clattn_preferred_fragment(device));
     const clattn_tile_problem dims = { clattn_dim_class(fragment, problem->desc.head_dim),
-                                       clattn_dim_class(fragment, problem->desc.v_head_dim) };
+                                       clattn_dim_class(fragment, problem->desc.v_head_dim), problem->paged };
     bool fits[2] = { false, false };
     size_t used = 0;
     reasons[0] = '\0';

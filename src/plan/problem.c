@@ -9,7 +9,8 @@
 #include "util/range.h"
 #include "util/status.h"
 
-#define MAX_HEAD_DIM 576
+#define MAX_HEAD_DIM  576
+#define MAX_PAGE_SIZE 256
 /* Keeps positions, rows and grid sizes inside 32 bits with room for a tile. */
 #define MAX_LENGTH (1 << 30)
 
@@ -36,7 +37,8 @@ static clattn_status check_integers(const clattn_attention_desc *d)
         { "q_offset_mode", d->q_offset_mode, 0, CLATTN_Q_OFFSET_ARRAY },
         { "q_offset", d->q_offset_mode == CLATTN_Q_OFFSET_CONSTANT ? d->q_offset : 0, INT32_MIN,
           (int64_t)INT32_MAX - d->max_q_len },
-        { "mask_kind", d->mask_kind, 0, CLATTN_MASK_ADD_F16 },
+        { "mask_kind", d->mask_kind, 0, CLATTN_MASK_BITS },
+        { "kv_mode", d->kv_mode, 0, CLATTN_KV_PAGE_LIST },
         { "q.batch", d->q.batch, 0, INT64_MAX },
         { "q.token", d->q.token, 0, INT64_MAX },
         { "q.head", d->q.head, 0, INT64_MAX },
@@ -58,6 +60,36 @@ static clattn_status check_integers(const clattn_attention_desc *d)
         { "mask_kv_stride", d->mask_kind ? d->mask_kv_stride : 0, 0, INT64_MAX },
     };
     return clattn_check_ranges(fields, sizeof(fields) / sizeof(fields[0]));
+}
+
+static clattn_status check_pages(const clattn_attention_desc *d)
+{
+    const bool table = d->kv_mode == CLATTN_KV_BLOCK_TABLE;
+    const int64_t needed = ((int64_t)d->max_kv_len + d->page_size - 1) / (d->page_size > 0 ? d->page_size : 1);
+    const clattn_range fields[] = {
+        { "page_size", d->page_size, 1, MAX_PAGE_SIZE },
+        { "pages", d->pages, 0, MAX_LENGTH },
+        { "max_pages", table && d->max_pages ? d->max_pages : needed, needed, MAX_LENGTH },
+        { "block_table_stride", table ? d->block_table_stride : 0, 0, INT64_MAX },
+        { "block_table_head_stride", table ? d->block_table_head_stride : 0, 0, INT64_MAX },
+        { "max_page_indices", table ? 0 : d->max_page_indices, 0, INT64_MAX },
+        { "k_cache.page", d->k_cache.page, 0, INT64_MAX },
+        { "k_cache.token", d->k_cache.token, 0, INT64_MAX },
+        { "k_cache.head", d->k_cache.head, 0, INT64_MAX },
+        { "v_cache.page", d->v_cache.page, 0, INT64_MAX },
+        { "v_cache.token", d->v_cache.token, 0, INT64_MAX },
+        { "v_cache.head", d->v_cache.head, 0, INT64_MAX },
+    };
+    CLATTN_TRY(clattn_check_ranges(fields, sizeof(fields) / sizeof(fields[0])));
+    if (d->kv_length_mode == CLATTN_LENGTH_RAGGED)
+        return clattn_fail(CLATTN_INVALID_ARGUMENT,
+                           "kv_length_mode is RAGGED (%d); with pages it has to be UNIFORM (%d) or PER_SEQUENCE (%d)",
+                           CLATTN_LENGTH_RAGGED, CLATTN_LENGTH_UNIFORM, CLATTN_LENGTH_PER_SEQUENCE);
+    if (!table && d->kv_length_mode != CLATTN_LENGTH_PER_SEQUENCE)
+        return clattn_fail(CLATTN_INVALID_ARGUMENT,
+                           "kv_length_mode is %d; with kv_mode PAGE_LIST it has to be PER_SEQUENCE (%d)",
+                           (int)d->kv_length_mode, CLATTN_LENGTH_PER_SEQUENCE);
+    return CLATTN_OK;
 }
 
 static clattn_status check_lengths(const clattn_attention_desc *d)
@@ -127,9 +159,22 @@ static clattn_status check_mask_layout(const clattn_attention_desc *d)
                        d->mask_batch_stride, d->mask_head_stride, d->mask_q_stride, d->mask_kv_stride);
 }
 
+static clattn_status check_block_table(const clattn_attention_desc *d)
+{
+    if (d->kv_mode != CLATTN_KV_BLOCK_TABLE || clattn_block_table_reach(d, d->max_batch) >= 0)
+        return CLATTN_OK;
+    return clattn_fail(CLATTN_INVALID_ARGUMENT,
+                       "block_table_stride, block_table_head_stride are %" PRId64 ", %" PRId64
+                       "; with the bounds they reach past 2^63 entries and have to be smaller",
+                       d->block_table_stride, d->block_table_head_stride);
+}
+
 /* On the description with its defaults filled in. */
 static clattn_status check_layouts(const clattn_attention_desc *d)
 {
+    const bool paged = d->kv_mode != CLATTN_KV_CONTIGUOUS;
+    const clattn_strides k_cache = { d->k_cache.page, d->k_cache.token, d->k_cache.head };
+    const clattn_strides v_cache = { d->v_cache.page, d->v_cache.token, d->v_cache.head };
     const bool ragged_q = d->q_length_mode == CLATTN_LENGTH_RAGGED,
                ragged_kv = d->kv_length_mode == CLATTN_LENGTH_RAGGED;
     const int64_t q_batch = ragged_q ? 1 : d->max_batch, q_tokens = ragged_q ? d->max_q_tokens : d->max_q_len;
@@ -141,8 +186,13 @@ static clattn_status check_layouts(const clattn_attention_desc *d)
         bool written;
     } tensors[] = {
         { "q", &d->q, q_batch, q_tokens, d->q_heads, d->head_dim, false },
-        { "k", &d->k, kv_batch, kv_tokens, d->kv_heads, clattn_row_blocks(d->k_dtype, d->head_dim), false },
-        { "v", &d->v, kv_batch, kv_tokens, d->kv_heads, clattn_row_blocks(d->v_dtype, d->v_head_dim), false },
+        { "k", &d->k, paged ? 0 : kv_batch, kv_tokens, d->kv_heads, clattn_row_blocks(d->k_dtype, d->head_dim), false },
+        { "v", &d->v, paged ? 0 : kv_batch, kv_tokens, d->kv_heads, clattn_row_blocks(d->v_dtype, d->v_head_dim),
+          false },
+        { "k_cache", &k_cache, paged ? d->pages : 0, d->page_size, d->kv_heads,
+          clattn_row_blocks(d->k_dtype, d->head_dim), false },
+        { "v_cache", &v_cache, paged ? d->pages : 0, d->page_size, d->kv_heads,
+          clattn_row_blocks(d->v_dtype, d->v_head_dim), false },
         { "o", &d->o, q_batch, q_tokens, d->q_heads, d->v_head_dim, true },
         { "lse", &d->lse, d->has_lse ? q_batch : 0, q_tokens, d->q_heads, 1, true },
     };
@@ -162,6 +212,7 @@ static clattn_status check_layouts(const clattn_attention_desc *d)
                                "; its rows overlap, each stride has to be at least what the smaller ones span",
                                tensors[i].name, s->batch, s->token, s->head);
     }
+    CLATTN_TRY(check_block_table(d));
     return check_mask_layout(d);
 }
 
@@ -175,6 +226,10 @@ static void fill_defaults(clattn_attention_desc *d)
         d->max_q_tokens = (int64_t)d->max_batch * d->max_q_len;
     if (d->max_kv_tokens == 0)
         d->max_kv_tokens = (int64_t)d->max_batch * d->max_kv_len;
+    if (d->kv_mode != CLATTN_KV_CONTIGUOUS && d->max_pages == 0)
+        d->max_pages = (int32_t)(((int64_t)d->max_kv_len + d->page_size - 1) / d->page_size);
+    if (d->block_table_stride == 0)
+        d->block_table_stride = d->max_pages;
     if (d->window_mode == CLATTN_WINDOW_NONE) {
         d->window_left = -1;
         d->window_right = -1;
@@ -182,7 +237,7 @@ static void fill_defaults(clattn_attention_desc *d)
     if (d->causal)
         d->window_right = 0;
     if (d->kv_length_mode == CLATTN_LENGTH_PER_SEQUENCE)
-        d->has_kv_lens = 1;
+        d->has_kv_lens = d->kv_mode != CLATTN_KV_PAGE_LIST;
 }
 
 static clattn_mask_class mask_class_of(const clattn_attention_desc *d)
@@ -192,6 +247,11 @@ static clattn_mask_class mask_class_of(const clattn_attention_desc *d)
     if (d->window_left >= 0 || d->window_right >= 0)
         return CLATTN_MASK_CLASS_POSITIONAL;
     return CLATTN_MASK_CLASS_NONE;
+}
+
+bool clattn_problem_has_keys(const clattn_problem *problem)
+{
+    return !problem->paged || problem->desc.pages > 0;
 }
 
 clattn_status clattn_problem_init(clattn_problem *problem, const clattn_attention_desc *desc)
@@ -204,11 +264,14 @@ clattn_status clattn_problem_init(clattn_problem *problem, const clattn_attentio
                            desc->struct_size, sizeof(*desc));
     CLATTN_TRY(check_integers(desc));
     CLATTN_TRY(check_lengths(desc));
+    if (desc->kv_mode != CLATTN_KV_CONTIGUOUS)
+        CLATTN_TRY(check_pages(desc));
     CLATTN_TRY(check_heads_and_logits(desc));
     problem->desc = *desc;
     fill_defaults(&problem->desc);
     CLATTN_TRY(check_layouts(&problem->desc));
     problem->group = desc->q_heads / desc->kv_heads;
     problem->mask_class = mask_class_of(&problem->desc);
+    problem->paged = desc->kv_mode != CLATTN_KV_CONTIGUOUS;
     return CLATTN_OK;
 }

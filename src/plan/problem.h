@@ -18,7 +18,11 @@ typedef struct clattn_problem {
     clattn_attention_desc desc; /* v_head_dim, scale, max_*_tokens set; window_left, window_right with causal in them */
     int32_t group;              /* query heads a kv head */
     clattn_mask_class mask_class;
+    bool paged;
 } clattn_problem;
+
+/* Whether there is any memory for keys: a cache of no pages has none. */
+bool clattn_problem_has_keys(const clattn_problem *problem);
 
 /* CLATTN_INVALID_ARGUMENT with the field, its value and its range. */
 clattn_status clattn_problem_init(clattn_problem *problem, const clattn_attention_desc *desc);

@@ -29,6 +29,22 @@ int64_t clattn_tensor_reach(const clattn_strides *strides, int64_t batch, int64_
     return clattn_reach(dimensions, 3, row);
 }
 
+int64_t clattn_cache_reach(const clattn_page_strides *strides, int64_t pages, int64_t page_size, int64_t heads,
+                           int64_t row)
+{
+    const clattn_dimension dimensions[] = { { pages, strides->page },
+                                            { page_size, strides->token },
+                                            { heads, strides->head } };
+    return clattn_reach(dimensions, 3, row);
+}
+
+int64_t clattn_block_table_reach(const clattn_attention_desc *desc, int64_t batch)
+{
+    const clattn_dimension dimensions[] = { { batch, desc->block_table_stride },
+                                            { desc->kv_heads, desc->block_table_head_stride } };
+    return desc->max_pages == 0 ? 0 : clattn_reach(dimensions, 2, desc->max_pages);
+}
+
 int64_t clattn_mask_reach(const clattn_attention_desc *desc, int64_t batch, int64_t q_len, int64_t kv_len)
 {
     const clattn_dimension dimensions[] = {

@@ -23,6 +23,13 @@ int64_t clattn_reach(const clattn_dimension *dimensions, int count, int64_t row)
 /* The same for [batch, tokens, heads, row] by strides. */
 int64_t clattn_tensor_reach(const clattn_strides *strides, int64_t batch, int64_t tokens, int64_t heads, int64_t row);
 
+/* The same for pages [pages, page_size, heads, row] by strides. */
+int64_t clattn_cache_reach(const clattn_page_strides *strides, int64_t pages, int64_t page_size, int64_t heads,
+                           int64_t row);
+
+/* The same for a description's block table. */
+int64_t clattn_block_table_reach(const clattn_attention_desc *desc, int64_t batch);
+
 /* The same for the mask of a description, as far as the host knows: offsets and row strides from the device count as 0.
  */
 int64_t clattn_mask_reach(const clattn_attention_desc *desc, int64_t batch, int64_t q_len, int64_t kv_len);

@@ -32,6 +32,16 @@ static span q_span(const clattn_attention_desc *desc, const ref_inputs *in, int3
     return (span){ 0, (int32_t)clamp(in->q_len, 0, desc->max_q_len) };
 }
 
+/* All pages of the list are full but the last. */
+static int32_t page_list_length(const clattn_attention_desc *desc, const ref_inputs *in, int32_t b)
+{
+    int64_t first = clamp(in->page_indptr[b], 0, desc->max_page_indices);
+    int64_t end = clamp(in->page_indptr[b + 1], first, desc->max_page_indices);
+    int64_t last = clamp(in->last_page_len[b], 1, desc->page_size);
+    int64_t length = first == end ? 0 : (end - first - 1) * desc->page_size + last;
+    return (int32_t)clamp(length, 0, desc->max_kv_len);
+}
+
 static span kv_span(const clattn_attention_desc *desc, const ref_inputs *in, int32_t b)
 {
     int64_t tokens = desc->max_kv_tokens ? desc->max_kv_tokens : (int64_t)desc->max_batch * desc->max_kv_len;
@@ -41,6 +51,8 @@ static span kv_span(const clattn_attention_desc *desc, const ref_inputs *in, int
             packed.length = (int32_t)clamp(in->kv_lens[b], 0, packed.length);
         return packed;
     }
+    if (desc->kv_mode == CLATTN_KV_PAGE_LIST)
+        return (span){ 0, page_list_length(desc, in, b) };
     int32_t length = desc->kv_length_mode == CLATTN_LENGTH_PER_SEQUENCE ? in->kv_lens[b] : in->kv_len;
     return (span){ 0, (int32_t)clamp(length, 0, desc->max_kv_len) };
 }
@@ -63,6 +75,47 @@ int32_t ref_v_head_dim(const clattn_attention_desc *desc)
 static int64_t element(const clattn_strides *strides, int32_t b, int64_t token, int32_t head)
 {
     return b * strides->batch + token * strides->token + head * strides->head;
+}
+
+int32_t ref_key_page(const clattn_attention_desc *desc, const ref_inputs *in, int32_t b, int32_t kv_head, int32_t j)
+{
+    int64_t max_pages = desc->max_pages ? desc->max_pages : ((int64_t)desc->max_kv_len - 1) / desc->page_size + 1;
+    int64_t stride = desc->block_table_stride ? desc->block_table_stride : max_pages;
+    int32_t page;
+    if (desc->kv_mode == CLATTN_KV_PAGE_LIST)
+        page = in->page_indices[clamp(in->page_indptr[b], 0, desc->max_page_indices) + j / desc->page_size];
+    else
+        page = in->block_table[b * stride + kv_head * desc->block_table_head_stride + j / desc->page_size];
+    return page >= 0 && page < desc->pages ? page : -1;
+}
+
+/* Where key j of a kv head starts in K or V. */
+static int64_t key_element(const clattn_attention_desc *desc, const ref_inputs *in, const clattn_strides *strides,
+                           const clattn_page_strides *pages, int32_t b, int32_t kv_head, int32_t j)
+{
+    if (desc->kv_mode == CLATTN_KV_CONTIGUOUS)
+        return element(strides, b, kv_span(desc, in, b).first + j, kv_head);
+    return ref_key_page(desc, in, b, kv_head, j) * pages->page + j % desc->page_size * pages->token +
+           kv_head * pages->head;
+}
+
+static void load_key(const clattn_attention_desc *desc, const ref_inputs *in, int32_t b, int32_t kv_head, int32_t j,
+                     double *out)
+{
+    int64_t at = key_element(desc, in, &desc->k, &desc->k_cache, b, kv_head, j);
+    ref_load_row(in->k, desc->k_dtype, at, desc->head_dim, out);
+    for (int32_t d = 0; desc->k_dtype == CLATTN_FP8 && d < desc->head_dim; d++)
+        out[d] *= (double)in->k_scales[kv_head];
+}
+
+static void load_value(const clattn_attention_desc *desc, const ref_inputs *in, int32_t b, int32_t kv_head, int32_t j,
+                       double *out)
+{
+    int64_t at = key_element(desc, in, &desc->v, &desc->v_cache, b, kv_head, j);
+    int32_t v_dim = ref_v_head_dim(desc);
+    ref_load_row(in->v, desc->v_dtype, at, v_dim, out);
+    for (int32_t d = 0; desc->v_dtype == CLATTN_FP8 && d < v_dim; d++)
+        out[d] *= (double)in->v_scales[kv_head];
 }
 
 int64_t ref_o_index(const clattn_attention_desc *desc, const ref_inputs *in, int32_t b, int32_t i, int32_t q_head)
@@ -109,6 +162,10 @@ static double additive_mask(const clattn_attention_desc *desc, const ref_inputs 
 static bool mask_keeps(const clattn_attention_desc *desc, const ref_inputs *in, int32_t b, int32_t q_head, int32_t i,
                        int32_t j)
 {
+    if (desc->mask_kind == CLATTN_MASK_BITS) {
+        int64_t bit = mask_index(desc, in, b, q_head, i, j);
+        return (((const uint8_t *)in->mask)[bit / 8] >> bit % 8 & 1) != 0;
+    }
     if (desc->mask_kind == CLATTN_MASK_BOOL)
         return ((const uint8_t *)in->mask)[mask_index(desc, in, b, q_head, i, j)] != 0;
     return !(additive_mask(desc, in, b, q_head, i, j) <= -1e30); /* so a NaN is kept, and added */
@@ -126,6 +183,9 @@ bool ref_attends(const clattn_attention_desc *desc, const ref_inputs *in, int32_
     if (lr && desc->window_left >= 0 && j < p - desc->window_left)
         return false;
     if (lr && desc->window_right >= 0 && j > p + desc->window_right)
+        return false;
+    if (desc->kv_mode != CLATTN_KV_CONTIGUOUS &&
+        ref_key_page(desc, in, b, q_head / (desc->q_heads / desc->kv_heads), j) < 0)
         return false;
     return mask_keeps(desc, in, b, q_head, i, j);
 }
@@ -186,7 +246,7 @@ static int32_t row_logits(const clattn_attention_desc *desc, const ref_inputs *i
     for (int32_t j = 0; j < keys.length; j++) {
         if (!ref_attends(desc, in, b, q_head, i, j))
             continue;
-        ref_load_row(in->k, desc->k_dtype, element(&desc->k, b, keys.first + j, kv_head), desc->head_dim, s->kv);
+        load_key(desc, in, b, kv_head, j, s->kv);
         s->logits[count] = logit(desc, in, b, q_head, i, j, s->q, s->kv);
         s->keys[count] = j;
         count++;
@@ -218,7 +278,7 @@ bool ref_attention_row(const clattn_attention_desc *desc, const ref_inputs *in, 
         sum += p;
         if (p > 0.0)
             row->max_abs_logit = fmax(row->max_abs_logit, fabs(s.logits[n]));
-        ref_load_row(in->v, desc->v_dtype, element(&desc->v, b, keys.first + s.keys[n], kv_head), v_dim, s.kv);
+        load_value(desc, in, b, kv_head, s.keys[n], s.kv);
         for (int32_t d = 0; d < v_dim; d++)
             out[d] += p * s.kv[d];
     }

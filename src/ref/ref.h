@@ -15,6 +15,7 @@ typedef struct ref_inputs {
     const void *q, *k, *v;
     const float *k_scales, *v_scales; /* [kv_heads]; read for fp8 */
     const int32_t *cu_seqlens_q, *cu_seqlens_kv, *kv_lens, *q_offsets;
+    const int32_t *block_table, *page_indptr, *page_indices, *last_page_len;
     const void *mask;
     const int64_t *mask_offsets, *mask_row_strides;
     const float *alibi_slopes, *sinks;
@@ -32,6 +33,9 @@ typedef struct ref_row {
 /* Lengths of sequence b. */
 int32_t ref_q_len(const clattn_attention_desc *desc, const ref_inputs *in, int32_t b);
 int32_t ref_kv_len(const clattn_attention_desc *desc, const ref_inputs *in, int32_t b);
+
+/* The page that key j of a kv head lies in; -1 for a hole and for an id outside [0, pages). With pages only. */
+int32_t ref_key_page(const clattn_attention_desc *desc, const ref_inputs *in, int32_t b, int32_t kv_head, int32_t j);
 
 /* Whether query i of q_head in sequence b attends key j (j < kv_len is part of the answer). */
 bool ref_attends(const clattn_attention_desc *desc, const ref_inputs *in, int32_t b, int32_t q_head, int32_t i,

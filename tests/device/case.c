@@ -8,6 +8,9 @@
 #include <string.h>
 
 #define MAX_WORDS 8
+/* In the order of kt and vt. */
+#define FIRST_SCALED_TYPE 3
+#define FIRST_BLOCK_TYPE  4
 
 typedef enum field_kind { FIELD_CHOICE, FIELD_INTEGER, FIELD_REAL, FIELD_TEXT } field_kind;
 
@@ -173,11 +176,38 @@ static void normalize_list(test_case *c)
     c->mix = 0;
     c->qmode = 1;
     if (c->kvmode == KVMODE_UNIFORM)
-        c->kvmode = KVMODE_RAGGED;
+        c->kvmode = c->kvform ? KVMODE_PER_SEQUENCE : KVMODE_RAGGED;
+}
+
+static void normalize_pages(test_case *c)
+{
+    if (c->kvform == KVFORM_DENSE) {
+        c->page = 16;
+        c->pform = 0;
+        c->holes = HOLES_NONE;
+        return;
+    }
+    if (c->kvmode >= KVMODE_RAGGED || c->kvform == KVFORM_LIST)
+        c->kvmode = KVMODE_PER_SEQUENCE;
+    if (c->layout == LAYOUT_QKV)
+        c->layout = LAYOUT_BSHD;
+}
+
+/* Blocks of 32 elements have to fill rows. */
+static void normalize_types(test_case *c)
+{
+    if (c->kt >= FIRST_BLOCK_TYPE)
+        c->d = (c->d + 31) / 32 * 32;
+    if (c->vt >= FIRST_BLOCK_TYPE)
+        c->dv = (c->dv + 31) / 32 * 32;
+    if (c->values == VALUES_INF && (c->kt >= FIRST_SCALED_TYPE || c->vt >= FIRST_SCALED_TYPE))
+        c->values = VALUES_NAN; /* these types have no Inf */
 }
 
 static void normalize_memory(test_case *c)
 {
+    if (c->layout == LAYOUT_QKV && c->kt >= FIRST_SCALED_TYPE)
+        c->layout = LAYOUT_BSHD;
     if (c->layout == LAYOUT_QKV)
         c->kt = c->vt = c->qt;
     if (c->layout == LAYOUT_MLA) {
@@ -194,7 +224,9 @@ void case_normalize(test_case *c)
 {
     if (c->lens[0] != '\0')
         normalize_list(c);
+    normalize_pages(c);
     normalize_memory(c);
+    normalize_types(c);
     if (c->batch > CASE_MAX_BATCH)
         c->batch = CASE_MAX_BATCH;
     c->hq = c->hq / c->hk * c->hk;

@@ -129,6 +129,11 @@ static int64_t lay_out(const problem *p, clattn_strides *strides, int64_t batch,
     return batch > 0 && tokens > 0 ? last + dim : 0;
 }
 
+static int32_t row_blocks(clattn_dtype dtype, int32_t dim)
+{
+    return dim / clattn_dtype_block_len(dtype);
+}
+
 typedef struct extent {
     int64_t batch, tokens;
 } extent;
@@ -164,6 +169,31 @@ static bool make_packed_qkv(problem *p)
     return true;
 }
 
+/* Pages [pages, page_size, hk, dim] or [pages, hk, page_size, dim]; returns elements, or blocks. */
+static int64_t lay_out_pages(const problem *p, clattn_page_strides *strides, clattn_dtype dtype, int32_t dim)
+{
+    int64_t row = dim / clattn_dtype_block_len(dtype) + p->c.gap, size = p->c.page, heads = p->c.hk;
+    bool by_head = p->c.pform != 0;
+    *strides = (clattn_page_strides){ .page = size * heads * row + p->c.gap,
+                                      .token = by_head ? row : heads * row,
+                                      .head = by_head ? size * row : row };
+    return p->desc.pages * strides->page;
+}
+
+static bool make_cache(problem *p)
+{
+    clattn_attention_desc *desc = &p->desc;
+    int64_t k_blocks = lay_out_pages(p, &desc->k_cache, desc->k_dtype, p->c.d);
+    int64_t v_blocks = lay_out_pages(p, &desc->v_cache, desc->v_dtype, p->c.dv);
+    if (!problem_add_memory(p, MEM_K, k_blocks, clattn_dtype_size(desc->k_dtype)))
+        return false;
+    if (p->c.layout != LAYOUT_MLA)
+        return problem_add_memory(p, MEM_V, v_blocks, clattn_dtype_size(desc->v_dtype));
+    desc->v_cache = desc->k_cache;
+    p->view[MEM_V] = p->view[MEM_K];
+    return true;
+}
+
 static bool make_inputs(problem *p)
 {
     const test_case *c = &p->c;
@@ -171,16 +201,19 @@ static bool make_inputs(problem *p)
     if (c->layout == LAYOUT_QKV)
         return make_packed_qkv(p);
     int64_t q_elements = lay_out(p, &p->desc.q, q.batch, q.tokens, c->hq, c->d);
-    int64_t k_elements = lay_out(p, &p->desc.k, kv.batch, kv.tokens, c->hk, c->d);
-    if (!problem_add_memory(p, MEM_Q, q_elements, clattn_dtype_size(p->desc.q_dtype)) ||
-        !problem_add_memory(p, MEM_K, k_elements, clattn_dtype_size(p->desc.k_dtype)))
+    if (!problem_add_memory(p, MEM_Q, q_elements, clattn_dtype_size(p->desc.q_dtype)))
+        return false;
+    if (c->kvform)
+        return make_cache(p);
+    int64_t k_elements = lay_out(p, &p->desc.k, kv.batch, kv.tokens, c->hk, row_blocks(p->desc.k_dtype, c->d));
+    if (!problem_add_memory(p, MEM_K, k_elements, clattn_dtype_size(p->desc.k_dtype)))
         return false;
     if (c->layout == LAYOUT_MLA) {
         p->desc.v = p->desc.k;
         p->view[MEM_V] = p->view[MEM_K];
         return true;
     }
-    int64_t v_elements = lay_out(p, &p->desc.v, kv.batch, kv.tokens, c->hk, c->dv);
+    int64_t v_elements = lay_out(p, &p->desc.v, kv.batch, kv.tokens, c->hk, row_blocks(p->desc.v_dtype, c->dv));
     return problem_add_memory(p, MEM_V, v_elements, clattn_dtype_size(p->desc.v_dtype));
 }
 
@@ -218,7 +251,8 @@ static bool make_index_arrays(problem *p)
         return false;
     if (p->c.kvmode >= KVMODE_RAGGED && !make_cu_seqlens(p, MEM_CU_KV, p->kv_room))
         return false;
-    bool listed = p->c.kvmode == KVMODE_PER_SEQUENCE || p->c.kvmode == KVMODE_RAGGED_LENS;
+    bool listed =
+        (p->c.kvmode == KVMODE_PER_SEQUENCE && p->c.kvform != KVFORM_LIST) || p->c.kvmode == KVMODE_RAGGED_LENS;
     return !listed || make_int_array(p, MEM_KV_LENS, p->kv_lens, p->c.batch);
 }
 
@@ -231,6 +265,11 @@ static void point_reference(problem *p)
     in->cu_seqlens_q = problem_host(p, MEM_CU_Q);
     in->cu_seqlens_kv = problem_host(p, MEM_CU_KV);
     in->kv_lens = problem_host(p, MEM_KV_LENS);
+    in->block_table = in->page_indices = problem_host(p, MEM_TABLE);
+    in->page_indptr = problem_host(p, MEM_INDPTR);
+    in->last_page_len = problem_host(p, MEM_LAST_LEN);
+    in->k_scales = problem_host(p, MEM_K_SCALES);
+    in->v_scales = problem_host(p, MEM_V_SCALES);
     in->q_offsets = problem_host(p, MEM_Q_OFFSETS);
     in->mask = problem_host(p, MEM_MASK);
     in->mask_offsets = problem_host(p, MEM_MASK_OFFSETS);
@@ -332,7 +371,8 @@ bool problem_make(problem *p, const test_case *c)
     make_lengths(p);
     describe_arithmetic(p);
     describe_lengths(p);
-    if (!make_inputs(p) || !make_outputs(p) || !make_index_arrays(p) || !problem_make_modifiers(p))
+    if ((c->kvform && !problem_make_pages(p)) || !make_inputs(p) || !make_outputs(p) || !make_index_arrays(p) ||
+        !problem_make_modifiers(p))
         return false;
     point_reference(p);
     prepare_output(p, MEM_O);

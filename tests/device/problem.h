@@ -25,6 +25,12 @@ typedef enum memory_id {
     MEM_CU_Q,
     MEM_CU_KV,
     MEM_KV_LENS,
+    MEM_TABLE, /* or the list */
+    MEM_INDPTR,
+    MEM_LAST_LEN,
+    MEM_K_SCALES,
+    MEM_V_SCALES,
+    MEM_RECORD,
     MEM_Q_OFFSETS,
     MEM_MASK,
     MEM_MASK_OFFSETS,
@@ -66,6 +72,17 @@ void problem_free(problem *p);
 
 /* Data of Q, K and V, and the poison. Called by problem_make once the rest is there. */
 bool problem_fill_tensors(problem *p);
+/* Tables of pages, from shuffled ids. Called by problem_make before room is made for K and V. */
+bool problem_make_pages(problem *p);
+/* What the error record has to hold after a run, as far as that is certain: the lowest sequence that meets a bad id for
+ * sure, and the lowest that has one; UINT32_MAX: none. */
+void problem_bad_sequences(const problem *p, uint32_t *certain, uint32_t *possible);
+
+/* A number that only depends on the seed and the place, so that elements reached twice by stride 0 get the same. */
+uint64_t problem_hash(const problem *p, uint64_t salt, int64_t place);
+/* Sequences of the same lengths hold the same data, wherever they stand in whatever batch. */
+int64_t problem_identity(const problem *p, int32_t b);
+
 /* Mask values, slopes, sinks, offsets. Called by problem_make. */
 bool problem_make_modifiers(problem *p);
 

@@ -25,8 +25,12 @@ clattn_attention_args problem_args(const problem *p)
     return CLATTN_ATTENTION_ARGS(.q = buffer_of(p, MEM_Q), .k = buffer_of(p, MEM_K), .v = buffer_of(p, MEM_V),
                                  .o = buffer_of(p, MEM_O), .lse = buffer_of(p, MEM_LSE),
                                  .cu_seqlens_q = buffer_of(p, MEM_CU_Q), .cu_seqlens_kv = buffer_of(p, MEM_CU_KV),
-                                 .kv_lens = buffer_of(p, MEM_KV_LENS), .q_offsets = buffer_of(p, MEM_Q_OFFSETS),
-                                 .mask = buffer_of(p, MEM_MASK), .mask_offsets = buffer_of(p, MEM_MASK_OFFSETS),
+                                 .kv_lens = buffer_of(p, MEM_KV_LENS), .block_table = buffer_of(p, MEM_TABLE),
+                                 .page_indices = buffer_of(p, MEM_TABLE), .page_indptr = buffer_of(p, MEM_INDPTR),
+                                 .last_page_len = buffer_of(p, MEM_LAST_LEN), .k_scales = buffer_of(p, MEM_K_SCALES),
+                                 .v_scales = buffer_of(p, MEM_V_SCALES), .error_record = buffer_of(p, MEM_RECORD),
+                                 .q_offsets = buffer_of(p, MEM_Q_OFFSETS), .mask = buffer_of(p, MEM_MASK),
+                                 .mask_offsets = buffer_of(p, MEM_MASK_OFFSETS),
                                  .mask_row_strides = buffer_of(p, MEM_MASK_ROWS),
                                  .alibi_slopes = buffer_of(p, MEM_SLOPES), .sinks = buffer_of(p, MEM_SINKS),
                                  .workspace = buffer_of(p, MEM_WORKSPACE));
@@ -73,7 +77,8 @@ bool step_plan(const harness *h, problem *p, clattn_plan **plan, outcome *out)
     const test_case *c = &p->c;
     clattn_plan_params params =
         CLATTN_PLAN_PARAMS(.fragment = fragments[c->frag], .prefill_tile = c->ptile[0] ? c->ptile : NULL,
-                           .decode_tile = c->dtile[0] ? c->dtile : NULL, .split_size = c->split);
+                           .decode_tile = c->dtile[0] ? c->dtile : NULL, .split_size = c->split,
+                           .max_workspace_size = (size_t)c->cap);
     clattn_status status = clattn_plan_create(h->device, &p->desc, &params, plan);
     if (status == CLATTN_UNSUPPORTED && (c->frag || c->ptile[0] || c->dtile[0])) {
         outcome_skip(out, "%s", clattn_last_error());
@@ -87,7 +92,7 @@ bool step_plan(const harness *h, problem *p, clattn_plan **plan, outcome *out)
 
 static bool is_output(int id)
 {
-    return id == MEM_O || id == MEM_LSE || id == MEM_WORKSPACE;
+    return id == MEM_O || id == MEM_LSE || id == MEM_WORKSPACE || id == MEM_RECORD;
 }
 
 /* The writes end with clFinish: after a blocking write alone, Intel's CPU runtime lets a kernel on another queue run
@@ -163,6 +168,22 @@ static void verify_guards(const problem *p, outcome *out)
             outcome_fail(out, "byte %zu beside the workspace, which has bytes %zu to %zu, was written", n, first, end);
 }
 
+/* Bad ids are reported where a query could have met them, and nothing else is. */
+static void verify_record(const problem *p, outcome *out)
+{
+    clattn_error_record record;
+    uint32_t certain, possible;
+    if (!p->memory[MEM_RECORD].got)
+        return;
+    memcpy(&record, p->memory[MEM_RECORD].got + p->view[MEM_RECORD].offset, sizeof(record));
+    problem_bad_sequences(p, &certain, &possible);
+    const uint32_t kinds = record.sequence == UINT32_MAX ? 0 : CLATTN_ERROR_PAGE_ID;
+    if (record.kinds != kinds || record.sequence > certain || record.sequence < possible || record.reserved[0] ||
+        record.reserved[1])
+        outcome_fail(out, "the error record has kinds %u, sequence %u, reserved %u %u; the sequence has to be %u to %u",
+                     record.kinds, record.sequence, record.reserved[0], record.reserved[1], possible, certain);
+}
+
 static void report(const ref_comparison *r, const char *what, outcome *out)
 {
     out->compared += r->compared;
@@ -183,6 +204,7 @@ void step_verify(const problem *p, outcome *out)
     ref_sampling sampling = { .max_rows_per_head = ROWS_COMPARED, .row_tile = 32, .seed = (uint64_t)p->c.seed };
     const float *got_lse = p->c.lse ? (const float *)(void *)(p->memory[MEM_LSE].got + p->view[MEM_LSE].offset) : NULL;
     verify_guards(p, out);
+    verify_record(p, out);
     if (problem_rows(p) == 0)
         return;
     if (!ref_compare(&p->desc, &p->in, p->memory[MEM_O].got + p->view[MEM_O].offset, got_lse, &sampling, &o, &lse)) {

@@ -193,7 +193,7 @@ static const field fields[] = {
     FIELD(window_right, -1, INT32_MAX, prepare_window),
     FIELD(q_offset_mode, 0, 2, prepare_nothing),
     FIELD(q_offset, INT32_MIN, INT32_MAX - 8, prepare_offset),
-    FIELD(mask_kind, 0, 3, prepare_nothing),
+    FIELD(mask_kind, 0, 4, prepare_nothing),
     STRIDES(q),
     STRIDES(k),
     STRIDES(v),

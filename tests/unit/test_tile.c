@@ -146,7 +146,7 @@ static void sizes_are_the_kernels(void **state)
         assert_int_equal(clattn_tile_work_group_size(tile), is_lanes ? 1 : s.tx * s.ty);
         for (int32_t dim = 1; dim <= MAX_DIM; dim++) {
             const int32_t v_head_dim = clattn_dim_class(rows[i].fragment, dim);
-            const clattn_tile_problem problem = { clattn_dim_class(rows[i].fragment, 1), v_head_dim };
+            const clattn_tile_problem problem = { clattn_dim_class(rows[i].fragment, 1), v_head_dim, false };
             assert_int_equal(clattn_tile_local_bytes(tile, &problem),
                              is_lanes ? 0 : scalar_local_bytes(&s, v_head_dim));
         }
@@ -164,7 +164,7 @@ static void counts_local_bytes_of_any_tile(void **state)
                                    CLATTN_FRAGMENT_SCALAR,
                                    0,
                                    { t->tx, t->ty, t->tm, t->tn, t->dim_slice, t->key_slice } };
-        const clattn_tile_problem problem = { 32, 32 };
+        const clattn_tile_problem problem = { 32, 32, false };
         assert_int_equal(clattn_tile_local_bytes(&tile, &problem), scalar_local_bytes(t, 32));
         assert_int_equal(clattn_tile_local_bytes(&tile, &problem) % 16, 0);
     }
@@ -242,7 +242,7 @@ static void last_rows_are_for_every_device(void **state)
             assert_true(clattn_tile_is_default_on(last, &least));
             for (int32_t dim = 1; dim <= MAX_DIM; dim++) {
                 const int32_t class = clattn_dim_class((clattn_fragment_id)fragment, dim);
-                const clattn_tile_problem problem = { class, class };
+                const clattn_tile_problem problem = { class, class, true };
                 char why[256] = "";
                 assert_true(clattn_tile_fits(last, &problem, &least, why, sizeof(why)));
             }
@@ -252,7 +252,7 @@ static void last_rows_are_for_every_device(void **state)
 static void refuses_over_limits(void **state)
 {
     (void)state;
-    const clattn_tile_problem problem = { 64, 64 };
+    const clattn_tile_problem problem = { 64, 64, true };
     for (size_t i = 0; i < LENGTH(rows); i++) {
         const clattn_tile *tile = clattn_tile_row(i);
         clattn_device_info info = plain_device();
@@ -281,7 +281,7 @@ static void refuses_what_registers_cannot_hold(void **state)
     const clattn_device_info info = plain_device();
     const clattn_tile shared = { CLATTN_ALGORITHM_PREFILL, CLATTN_FRAGMENT_SCALAR, 0, { 8, 16, 4, 4, 16, 8 } };
     const clattn_tile alone = { CLATTN_ALGORITHM_PREFILL, CLATTN_FRAGMENT_SCALAR, 0, { 1, 1, 4, 8, 16, 8 } };
-    const clattn_tile_problem most = { 576, 320 }, over = { 576, 352 };
+    const clattn_tile_problem most = { 576, 320, false }, over = { 576, 352, false };
     char why[256] = "";
     assert_true(clattn_tile_fits(&shared, &most, &info, why, sizeof(why)));
     assert_false(clattn_tile_fits(&shared, &over, &info, why, sizeof(why)));

@@ -29,6 +29,8 @@ static bool mask_keeps(const job *source, int64_t at)
         return !(((const float *)mask)[at] <= -1e30f);
     case CLATTN_MASK_ADD_F16:
         return ((const uint16_t *)mask)[at] != 0xfc00; /* -inf */
+    case CLATTN_MASK_BITS:
+        return (((const uint8_t *)mask)[at / 8] >> at % 8 & 1) != 0;
     case CLATTN_MASK_NONE:
         break;
     }
