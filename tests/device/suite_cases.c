@@ -111,8 +111,7 @@ static const covering_factor modifiers[] = {
     { { "frag=frag_lanes", "frag=frag_scalar" } },
 };
 
-/* Runs every `step`th case of the array, up to `most`. */
-static void run_covering(harness *h, const covering_factor *factors, int count, int strength, const test_case *base,
+void run_covering(harness *h, const covering_factor *factors, int count, int strength, const test_case *base,
                          int most)
 {
     covering_array array;
@@ -163,7 +162,7 @@ void suite_masks3(harness *h)
     run_covering(h, modifiers, LENGTH(modifiers), 3, &base, 0);
 }
 
-static void run_lines(harness *h, const char *base_line, const char *const *lines, int count)
+void run_lines(harness *h, const char *base_line, const char *const *lines, int count)
 {
     const test_case base = case_from(base_line);
     for (int n = 0; n < count; n++)

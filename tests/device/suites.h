@@ -2,6 +2,7 @@
 #ifndef TESTS_DEVICE_SUITES_H
 #define TESTS_DEVICE_SUITES_H
 
+#include "covering.h"
 #include "harness.h"
 
 #define SUITE(name, by_default, what) void suite_##name(harness *h);
@@ -10,6 +11,14 @@
 
 /* `line` on top of `base`, normalized; a line that cannot be parsed is a failed case. */
 void run_line(harness *h, const test_case *base, const char *line);
+
+void run_lines(harness *h, const char *base_line, const char *const *lines, int count);
+
+/* Every combination of `strength` values; at most `most` cases of the array, evenly; 0: all. */
+void run_covering(harness *h, const covering_factor *factors, int count, int strength, const test_case *base, int most);
+
+/* Sequence b of `line` has to have the bits of `alone`'s only sequence. */
+void check_same(harness *h, const char *alone, const char *line, int32_t b);
 
 /* A case from a line that is known to be right. */
 test_case case_from(const char *line);

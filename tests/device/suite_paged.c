@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* K and V in pages: every parameter beside every other, and the same bits as K and V in tensors. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "covering.h"
+#include "suites.h"
+
+#define LENGTH(array) ((int)(sizeof(array) / sizeof((array)[0])))
+
+/* What is compiled in; every type of cache comes with every other as K and V of one case or another. */
+static const covering_factor programs_of_lanes = { {
+    "qt=f32,kt=f32,vt=f32,ot=f32,d=64,dv=64",
+    "qt=f16,kt=f16,vt=f16,ot=f16,d=128,dv=128",
+    "qt=bf16,kt=bf16,vt=fp8,ot=bf16,d=40,dv=24",
+    "qt=f32,kt=fp8,vt=q8_0,ot=f16,d=7,dv=64",
+    "qt=f16,kt=q8_0,vt=q4_0,ot=f32,d=64,dv=96",
+    "qt=f16,kt=q4_0,vt=f16,ot=f16,d=96,dv=17",
+    "qt=f32,kt=q8_0,vt=q8_0,ot=f32,d=128,dv=128",
+} };
+static const covering_factor programs_of_scalar = { {
+    "qt=f32,kt=f32,vt=f32,ot=f32,d=64,dv=64",
+    "qt=f16,kt=fp8,vt=q4_0,ot=f16,d=24,dv=32",
+    "qt=bf16,kt=q8_0,vt=bf16,ot=bf16,d=64,dv=40",
+} };
+
+static const covering_factor arguments[] = {
+    { { "kvform=table,kvmode=uniform", "kvform=table,kvmode=per_sequence", "kvform=heads,kvmode=per_sequence",
+        "kvform=list" } },
+    { { "page=1", "page=3", "page=7", "page=16", "page=32", "page=64", "page=128", "page=256" } },
+    { { "pform=token", "pform=head" } },
+    { { "holes=none", "holes=some", "holes=bad" } },
+    { { "batch=1", "batch=3" } },
+    { { "hq=1,hk=1", "hq=4,hk=1", "hq=8,hk=2", "hq=7,hk=1", "hq=8,hk=1" } },
+    { { "q=1,kv=1", "q=1,kv=203", "q=5,kv=97", "q=37,kv=37", "q=70,kv=257", "q=2,kv=513", "q=131,kv=70" } },
+    { { "qmode=uniform", "qmode=ragged" } },
+    { { "mix=0", "mix=1" } },
+    { { "layout=bshd", "layout=mla" } },
+    { { "slack=0", "slack=5" } },
+    { { "gap=0", "gap=3" } },
+    { { "shift=0", "shift=2" } },
+    { { "causal=0", "causal=1" } },
+    { { "wmode=none", "wmode=lr,wl=20,wr=-1", "wmode=lr,wl=33,wr=5" } },
+    { { "mask=none", "mask=bool", "mask=bits", "mask=add_f32" } },
+    { { "mform=bhqk", "mform=qk", "mform=sequences" } },
+    { { "softcap=0", "softcap=15" } },
+    { { "alibi=0", "alibi=1" } },
+    { { "sinks=0", "sinks=1" } },
+    { { "values=normal", "values=huge", "values=poison", "values=nan", "values=inf" } },
+    { { "split=0", "split=192" } },
+    { { "cap=0", "cap=3000" } },
+    { { "sched=0", "sched=1" } },
+    { { "ooo=0", "ooo=1" } },
+};
+
+static void run_pairs(harness *h, const covering_factor *programs, const char *base_line, int most)
+{
+    covering_factor factors[1 + LENGTH(arguments)];
+    const test_case base = case_from(base_line);
+    factors[0] = *programs;
+    memcpy(factors + 1, arguments, sizeof(arguments));
+    run_covering(h, factors, LENGTH(factors), 2, &base, most);
+}
+
+static void check_as_dense(harness *h, const char *base_line, const char *form, int32_t page_size, const char *rest)
+{
+    char dense[256], paged[256];
+    snprintf(dense, sizeof(dense), "%s,%s", base_line, rest);
+    snprintf(paged, sizeof(paged), "%s,%s,%s,page=%" PRId32, base_line, rest, form, page_size);
+    check_same(h, dense, paged, 0);
+}
+
+/* The contract's page sizes, forms of tables and of pages, with the lengths at a page's edge and beside. */
+static void run_as_dense(harness *h, const char *fragment, const char *types)
+{
+    static const int32_t page_sizes[] = { 1, 3, 7, 16, 32, 64, 128, 256 };
+    static const char *const forms[] = { "kvform=table", "kvform=list,pform=head", "kvform=heads,pform=head",
+                                         "kvform=table,kvmode=per_sequence,gap=2,shift=1" };
+    static const char *const lengths[] = { "q=37,kv=255", "q=1,kv=256,split=192", "q=70,kv=257,causal=1",
+                                           "q=2,kv=513,wmode=lr,wl=100,wr=0,split=192" };
+    for (int n = 0; n < LENGTH(page_sizes); n++) {
+        for (int form = 0; form < LENGTH(forms); form++) {
+            char line[192];
+            if (!h->full && form != n % LENGTH(forms))
+                continue;
+            snprintf(line, sizeof(line), "%s,hq=4,hk=2,frag=%s,%s", lengths[(n + form) % LENGTH(lengths)], fragment,
+                     types);
+            check_as_dense(h, line, forms[form], page_sizes[n], "seed=3");
+        }
+    }
+}
+
+/* Tables at the edges of what they may hold. */
+static const char *const edge_lines[] = {
+    "kvform=table,q=3,kv=0,batch=2,sinks=1",
+    "kvform=list,q=3,kv=0,batch=2",
+    "kvform=table,kvmode=per_sequence,lens=5:0+1:1+1:0+40:256+0:33+3:257,page=256,causal=1,values=poison",
+    "kvform=list,lens=5:0+1:1+1:0+40:256+0:33+3:257,page=1,holes=bad,sched=0",
+    "kvform=table,lens=1:1000+1:16+64:64+1:0,page=16,split=192,values=poison",
+    "kvform=heads,hq=6,hk=3,lens=1:1000+33:40+2:7,page=7,holes=some,split=192,sched=0,slack=9",
+    "kvform=table,q=1,kv=700,page=16,wmode=lr,wl=50,wr=0,holes=some,values=poison,split=192",
+};
+
+void suite_paged(harness *h)
+{
+    run_pairs(h, &programs_of_lanes, "frag=frag_lanes", 0);
+    run_pairs(h, &programs_of_scalar, "frag=frag_scalar", h->full ? 0 : 40);
+    run_as_dense(h, "frag_lanes", "d=64,dv=64");
+    run_as_dense(h, "frag_lanes", "d=64,dv=64,qt=f16,kt=f16,vt=f16,ot=f16");
+    run_as_dense(h, "frag_lanes", "d=64,dv=64,kt=q8_0,vt=q4_0");
+    run_as_dense(h, "frag_scalar", "d=32,dv=32,qt=bf16,kt=bf16,vt=fp8,ot=bf16");
+    run_lines(h, "hq=4,hk=2,d=32,dv=32,frag=frag_lanes", edge_lines, LENGTH(edge_lines));
+    run_lines(h, "hq=4,hk=2,d=32,dv=32,frag=frag_scalar", edge_lines, LENGTH(edge_lines));
+}
+
+/* For implementations that are slow: few programs, small shapes. */
+static const char *const tiny_lines[] = {
+    "kvform=table,q=20,kv=47,page=7,minq=1,causal=1,values=poison",
+    "kvform=list,q=1,kv=50,page=3,holes=bad,kt=q8_0,vt=q4_0,d=32,dv=32,split=192",
+    "kvform=heads,q=3,kv=40,page=16,pform=head,kt=fp8,vt=fp8,holes=some",
+    "kvform=table,lens=1:37+5:18+0:9+12:29,page=8,mask=bits,mform=sequences,sched=0,values=poison",
+};
+
+void suite_paged_tiny(harness *h)
+{
+    run_lines(h, "hq=4,hk=2,frag=frag_scalar", tiny_lines, LENGTH(tiny_lines));
+    run_lines(h, "hq=4,hk=2,frag=frag_lanes", tiny_lines, LENGTH(tiny_lines));
+}
