@@ -266,6 +266,7 @@ typedef struct clattn_pages_stats {
     int32_t host_waiting;
     int32_t host_free;
     /* of the manager */
+    int32_t max_sequences;
     int32_t sequences;      /* alive, swapped ones included */
     uint64_t evictions;     /* findable pages given up for room, all groups */
     uint64_t lookups;       /* calls of clattn_pages_match that succeeded */

@@ -97,7 +97,7 @@ struct clattn_pages {
 
     clattn_block *blocks;
     int32_t *block_tokens; /* [num_blocks, page_size] */
-    int32_t *block_page;   /* [num_blocks, num_groups]: a page with the content, or NONE */
+    int32_t *block_page;   /* [num_blocks, num_groups]: a page findable by it, or NONE; unlisted: NONE */
     int32_t *buckets;      /* [num_buckets]: first block, or NONE */
     int32_t num_blocks, unused_block;
     uint32_t num_buckets; /* a power of two */

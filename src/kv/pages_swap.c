@@ -39,9 +39,7 @@ clattn_status clattn_pages_swap_out(clattn_pages *pages, clattn_sequence handle,
 static int32_t findable_page(const clattn_pages *pages, const clattn_sequence_state *sequence, int32_t group,
                              int32_t index)
 {
-    if (!sequence->sharing || !pages->blocks[pages->row_blocks[index]].listed)
-        return NONE;
-    return *clattn_block_page(pages, pages->row_blocks[index], group);
+    return sequence->sharing ? *clattn_block_page(pages, pages->row_blocks[index], group) : NONE;
 }
 
 static clattn_status check_swap_in(const clattn_pages *pages, const clattn_sequence_state *sequence, int32_t group,

@@ -99,6 +99,7 @@ clattn_status clattn_pages_get_stats(const clattn_pages *pages, int32_t group, c
                                    .host_used = host->used,
                                    .host_waiting = host->waiting.count,
                                    .host_free = host->free.count,
+                                   .max_sequences = pages->max_sequences,
                                    .sequences = pages->live_sequences,
                                    .evictions = pages->evictions,
                                    .lookups = pages->lookups,
