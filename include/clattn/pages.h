@@ -59,16 +59,16 @@ extern "C" {
  * than appends of the same step.
  *
  * Rules for every function here. One thread at a time may use a manager; nothing is locked. After creation nothing is
- * allocated; appending costs constant time a token, other calls at most constant time for each page of the sequence. A
- * call that fails changes nothing, neither in the manager nor in the caller's arrays. A NULL pointer (where the comment
- * does not allow it), a sequence that does not exist (any more), and a swapped sequence where it is not allowed are
- * CLATTN_INVALID_ARGUMENT everywhere; what else a function returns stands beside it. CLATTN_OUT_OF_PAGES always says
- * that something of the manager's is used up for now (pages, host pages, sequences: the message says which and how many
- * would do), and that it can work later. */
+ * allocated; appending costs constant time a token, other calls at most constant time for each page that they go over.
+ * A call that fails changes nothing, neither in the manager nor in the caller's arrays. A NULL pointer (where the
+ * comment does not allow it), a sequence that does not exist (any more), and a swapped sequence where it is not allowed
+ * are CLATTN_INVALID_ARGUMENT everywhere; what else a function returns stands beside it. CLATTN_OUT_OF_PAGES always
+ * says that something of the manager's is used up for now (pages, host pages, sequences: the message says which and how
+ * many would do), and that it can work later. */
 typedef struct clattn_pages clattn_pages;
 
 /* A sequence: a value to copy and compare. 0 is never one. Once freed, its value is refused for good; it is not given
- * to another sequence (before 2^32 others have had the same place). */
+ * to another sequence (before 2^31 others have had the same place). */
 typedef uint64_t clattn_sequence;
 
 #define CLATTN_PAGES_MAX_GROUPS   16
@@ -87,8 +87,8 @@ typedef struct clattn_pages_group {
     int32_t reserved[4]; /* 0 */
 } clattn_pages_group;
 
-/* Bounds of a manager. Memory for all of them is taken at creation: mostly 4 bytes a sequence, group and page that the
- * longest sequence has, about 50 a page, and, with share_prefixes, about 60 + 4 * page_size more a page. */
+/* Bounds of a manager. Memory for all of them is taken at creation: 4 bytes for each sequence, group and page of the
+ * longest sequence, about 40 a page, and, with share_prefixes, about 50 + 4 * page_size more a page. */
 typedef struct clattn_pages_params {
     size_t struct_size;
     int32_t page_size;                /* tokens a page, 1 to 256; 0: 16 */
@@ -150,11 +150,16 @@ CLATTN_API clattn_status clattn_pages_attach(clattn_pages *pages, clattn_sequenc
 CLATTN_API clattn_status clattn_pages_match(clattn_pages *pages, clattn_sequence sequence, const int32_t *tokens,
                                             int32_t count, int32_t *found);
 
-/* Pairs of page numbers that a device operation is to work through: room for `capacity` of them, of which the first
- * `count` are set. Calls add theirs behind, so that one list serves a whole step; the caller sets count to 0 to start
- * again. A list with too little room is CLATTN_INVALID_ARGUMENT; the message says how much is needed. */
+/* The content of page src goes to page dst; one of them is a host page where sequences are swapped. */
+typedef struct clattn_page_pair {
+    int32_t src, dst;
+} clattn_page_pair;
+
+/* Pairs that a device operation is to work through: room for `capacity` of them, of which the first `count` are set.
+ * Calls add theirs behind, so that one list serves a whole step; the caller sets count to 0 to start again. A list with
+ * too little room is CLATTN_INVALID_ARGUMENT; the message says how much is needed. */
 typedef struct clattn_page_list {
-    int32_t (*pairs)[2]; /* [capacity]: from, to; NULL where capacity is 0 */
+    clattn_page_pair *pairs; /* [capacity] */
     int32_t capacity;
     int32_t count;
 } clattn_page_list;

@@ -291,12 +291,12 @@ static bool take_appended(model *m, sequence *s, int32_t g, int32_t count, const
         return false;
     EXPECT(list->count == 0 || (list->count == 1 && partial != 0));
     if (list->count == 1) {
-        EXPECT(list->pairs[0][0] == s->row[g][before - 1] && list->pairs[0][1] == row[before - 1]);
+        EXPECT(list->pairs[0].src == s->row[g][before - 1] && list->pairs[0].dst == row[before - 1]);
         if (!check_fresh(m, g, row[before - 1]))
             return false;
         EXPECT(s->copies[g][0] == -1);
-        s->copies[g][0] = list->pairs[0][0];
-        s->copies[g][1] = list->pairs[0][1];
+        s->copies[g][0] = list->pairs[0].src;
+        s->copies[g][1] = list->pairs[0].dst;
         s->row[g][before - 1] = row[before - 1];
         m->totals->copies++;
     } else if (partial != 0) {
@@ -323,7 +323,8 @@ static bool take_appended(model *m, sequence *s, int32_t g, int32_t count, const
 static bool append(model *m, sequence *s, int32_t count)
 {
     int64_t slots[MAX_GROUPS * MAX_TOKENS];
-    int32_t pairs[MAX_GROUPS][1][2], needed[MAX_GROUPS];
+    int32_t needed[MAX_GROUPS];
+    clattn_page_pair pairs[MAX_GROUPS][1];
     clattn_page_list lists[MAX_GROUPS];
     const int32_t before = pages_of(m, s->length);
     for (int32_t g = 0; g < m->num_groups; g++) {
@@ -522,7 +523,7 @@ static bool create(model *m)
     *s = (sequence){ .live = true, .salt = salt, .owner = ++m->owners };
     clear_copies(m, s);
     EXPECT(clattn_pages_sequence_create(m->pages, salt, &s->handle) == CLATTN_OK && s->handle != 0);
-    while (below(m, 4) == 0)
+    for (int k = 0; k < MAX_ATTACHED && below(m, 4) == 0; k++)
         if (!attach_some(m, s))
             return false;
     const int32_t most = below(m, 2) ? m->max_tokens : m->max_tokens < 12 ? m->max_tokens : 12;
@@ -596,7 +597,7 @@ static bool swap_out_some(model *m)
     sequence *s = pick(m, true);
     if (!s)
         return true;
-    int32_t pairs[MAX_GROUPS][MAX_TOKENS][2];
+    clattn_page_pair pairs[MAX_GROUPS][MAX_TOKENS];
     clattn_page_list lists[MAX_GROUPS];
     bool fits = true;
     for (int32_t g = 0; g < m->num_groups; g++) {
@@ -618,7 +619,7 @@ static bool swap_out_some(model *m)
     for (int32_t g = 0; g < m->num_groups; g++) {
         EXPECT(lists[g].count == lists[g].capacity);
         for (int32_t k = 0; k < lists[g].count; k++) {
-            const int32_t page = pairs[g][k][0], host = pairs[g][k][1];
+            const int32_t page = pairs[g][k].src, host = pairs[g][k].dst;
             int32_t i = 0;
             while (i < pages_of(m, s->length) && s->row[g][i] != page)
                 i++;
@@ -647,7 +648,7 @@ static bool take_swapped_in(model *m, sequence *s, int32_t g, const clattn_page_
         if (row[i] < 0)
             continue;
         for (int32_t k = 0; k < list->count; k++)
-            if (list->pairs[k][0] == s->row[g][i] && list->pairs[k][1] == row[i]) {
+            if (list->pairs[k].src == s->row[g][i] && list->pairs[k].dst == row[i]) {
                 copied++;
                 EXPECT(!is_read(m, m->uses[g][row[i]], 0, -1) && holders(m, g, row[i]) == 0);
                 memcpy(m->memory[g][row[i]], m->host[g][s->row[g][i]], sizeof(m->host[g][0]));
@@ -664,7 +665,7 @@ static bool swap_in_some(model *m)
     sequence *s = pick(m, false);
     if (!s)
         return true;
-    int32_t pairs[MAX_GROUPS][MAX_TOKENS][2];
+    clattn_page_pair pairs[MAX_GROUPS][MAX_TOKENS];
     clattn_page_list lists[MAX_GROUPS];
     bool surely = true;
     for (int32_t g = 0; g < m->num_groups; g++) {
