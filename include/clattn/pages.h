@@ -214,7 +214,8 @@ CLATTN_API clattn_status clattn_pages_fork(clattn_pages *pages, clattn_sequence 
 CLATTN_API clattn_status clattn_pages_drop(clattn_pages *pages, clattn_sequence sequence, int32_t group,
                                            int32_t first_token, int32_t end_token);
 
-/* Ends the sequence, swapped or not, uncommitted tokens included. */
+/* Ends the sequence, swapped or not, uncommitted tokens included. If copies that its uncommitted appends listed have
+ * not been enqueued, abandon it first and take them off the list. */
 CLATTN_API clattn_status clattn_pages_free(clattn_pages *pages, clattn_sequence sequence);
 
 /* Moves the sequence to host memory, to make room: for each of its pages in group g, a pair (page, host page) is added
