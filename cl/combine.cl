@@ -7,7 +7,8 @@
  * sequences that decode finished by itself, return at once.
  * Local memory: none. */
 
-#define FRAG_WIDTH 1
+#define FRAG_WIDTH     1
+#define FRAG_ROW_WIDTH 1
 
 #include "attention_args.clh"
 #include "arith.clh"

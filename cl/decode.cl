@@ -14,11 +14,11 @@
 static inline void decode_store_partial(const attend_state *state, const attention_args *a, const sequence *s,
                                         int kv_head, int split, __global float *workspace)
 {
-    UNROLL for (int slot = 0; slot < FRAG_ROWS; slot++) {
-        float max[FRAG_WIDTH], sum[FRAG_WIDTH];
-        ARRAY_OF(state->max[slot], max);
-        ARRAY_OF(state->sum[slot], sum);
-        for (int lane = 0; lane < FRAG_WIDTH; lane++) {
+    UNROLL for (int slot = 0; slot < FRAG_SLOTS(s->rows); slot++) {
+        float max[FRAG_ROW_WIDTH], sum[FRAG_ROW_WIDTH];
+        ROW_ARRAY_OF(state->max[slot], max);
+        ROW_ARRAY_OF(state->sum[slot], sum);
+        for (int lane = 0; lane < FRAG_ROW_WIDTH; lane++) {
             const int row = FRAG_ROW(FRAG_LANE_ID, slot, lane);
             if (row >= s->rows)
                 continue;
