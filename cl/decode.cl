@@ -4,8 +4,9 @@
  * the splits. The split size is fixed, so a sequence is cut alike in every batch. A sequence of one split is finished
  * here.
  *
- * ND-range: local (FRAG_LOCAL_SIZE, 1, 1); groups (splits of the longest sequence, kv_heads, batch). Groups past a
- * sequence's splits, those of prefill's sequences and those that find no room in the workspace return at once.
+ * ND-range: local (FRAG_LOCAL_SIZE, 1, 1); groups (splits of the longest sequence * kv_heads, 1, batch), heads first:
+ * groups that run at about the same time read neighbouring rows of a cache whose tokens have their heads side by side.
+ * Groups past a sequence's splits, those of prefill's sequences and those that find no room in the workspace return at once.
  * Local memory: the fragment's. */
 
 #include "attend.clh"
@@ -43,8 +44,8 @@ void clattn_decode(ATTEND_PARAMETERS,
     FRAG_DECLARE_LOCAL
     const index_arrays indices = ATTEND_INDEX_ARRAYS;
     const hook_arrays hooks = ATTEND_HOOK_ARRAYS;
-    const int split = (int)get_group_id(0);
-    const int kv_head = (int)get_group_id(1);
+    const int split = (int)get_group_id(0) / args.kv_heads;
+    const int kv_head = (int)get_group_id(0) % args.kv_heads;
     const int index = (int)get_group_id(2);
     if (index >= args.batch)
         return;

@@ -117,10 +117,11 @@ static char *step_options(const clattn_plan *plan, const clattn_step *step)
         clattn_tile_options(step->tile, tile);
         snprintf(options, sizeof(options),
                  "%s -DCLATTN_HEAD_DIM=%" PRId32 " -DCLATTN_V_HEAD_DIM=%" PRId32 " -DCLATTN_MASK_CLASS=%d"
-                 " -DCLATTN_Q_DTYPE=%d -DCLATTN_K_DTYPE=%d -DCLATTN_V_DTYPE=%d -DCLATTN_O_DTYPE=%d%s%s",
+                 " -DCLATTN_Q_DTYPE=%d -DCLATTN_K_DTYPE=%d -DCLATTN_V_DTYPE=%d -DCLATTN_O_DTYPE=%d%s%s%s",
                  tile, dims.head_dim, dims.v_head_dim, (int)plan->problem.mask_class, (int)d->q_dtype, (int)d->k_dtype,
                  (int)d->v_dtype, (int)d->o_dtype,
                  CLATTN_HAS_QUIRK(plan->device, FAST_EXP2) ? " -DCLATTN_EXP2_NATIVE" : "",
+                 CLATTN_HAS_QUIRK(plan->device, PREFETCH_BUILTIN) ? " -DCLATTN_PREFETCH_BUILTIN" : "",
                  is_rolled(plan, step->tile) ? " -DCLATTN_ROLLED" : "");
     } else {
         snprintf(options, sizeof(options), "-DCOMBINE_LOCAL_SIZE=%zu -DCLATTN_O_DTYPE=%d", step->local_size,
