@@ -5,8 +5,8 @@
  * here.
  *
  * ND-range: local (FRAG_LOCAL_SIZE, 1, 1); groups (splits of the longest sequence * kv_heads, 1, batch). Heads come
- * first, so that groups which run at about the same time read neighbouring rows of a cache whose tokens have their heads
- * side by side. Groups past a sequence's splits, those of prefill's sequences and those that find no room in the
+ * first, so that groups which run at about the same time read neighbouring rows of a cache whose tokens have their
+ * heads side by side. Groups past a sequence's splits, those of prefill's sequences and those that find no room in the
  * workspace return at once.
  * Local memory: the fragment's. */
 
