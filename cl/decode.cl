@@ -16,7 +16,7 @@
 static inline void decode_store_partial(const attend_state *state, const attention_args *a, const sequence *s,
                                         int kv_head, int split, __global float *workspace)
 {
-    UNROLL for (int slot = 0; slot < FRAG_SLOTS(s->rows); slot++) {
+    FRAG_UNROLL_SLOTS for (int slot = 0; slot < FRAG_SLOTS(s->rows); slot++) {
         float max[FRAG_ROW_WIDTH], sum[FRAG_ROW_WIDTH];
         ROW_ARRAY_OF(state->max[slot], max);
         ROW_ARRAY_OF(state->sum[slot], sum);
