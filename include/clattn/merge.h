@@ -19,8 +19,8 @@ extern "C" {
  *   No part has keys:        O = 0, LSE = -inf (with sinks: the sink).
  *   One has, and no sink:    O and LSE are its own, whatever they are: O bit for bit where part_dtype is o_dtype (a NaN
  *                            stays a NaN), else rounded to o_dtype.
- *   Otherwise:               what IEEE arithmetic gives. An LSE that is NaN or +inf makes the row's O and LSE NaN; a NaN
- *                            in O stays in its dim; a weight may underflow to 0, and 0 * inf is NaN.
+ *   Otherwise:               what IEEE arithmetic gives. An LSE that is NaN or +inf makes the row's O and LSE NaN; a
+ *                            NaN in O stays in its dim; a weight may underflow to 0, and 0 * inf is NaN.
  *
  * Parts are merged in their order. A result's bits depend on the device, the description without its bounds, and the
  * row's own parts alone. docs/semantics.md says more. */
