@@ -17,11 +17,13 @@
 #include "storage.clh"
 
 #if MERGE_WIDTH == 1
-#define MERGE_LOAD  LOAD
-#define MERGE_STORE STORE
+#define MERGE_LOAD   LOAD
+#define MERGE_STORE  STORE
+#define MERGE_ANY(x) (x)
 #else
-#define MERGE_LOAD  LOAD16
-#define MERGE_STORE STORE16
+#define MERGE_LOAD   LOAD16
+#define MERGE_STORE  STORE16
+#define MERGE_ANY(x) (x).s0
 #endif
 
 #define PART_STORAGE STORAGE(CLATTN_PART_DTYPE)
@@ -37,17 +39,18 @@ typedef struct merge_row {
     int last;      /* of them */
 } merge_row;
 
-bool merge_is_empty(float lse)
+static inline bool merge_is_empty(float lse)
 {
     return lse == -INFINITY;
 }
 
-float merge_weight(float lse, float largest)
+/* The same in all of a vector: a scalar exp2 takes PoCL three times as long. */
+static inline vfloat merge_weight(float lse, float largest)
 {
-    return exp2((lse - largest) * LOG2_E);
+    return EXP2((vfloat)((lse - largest) * LOG2_E));
 }
 
-void merge_survey(const merge_args *args, merge_row *row)
+static inline void merge_survey(const merge_args *args, merge_row *row)
 {
     row->largest = row->sink;
     row->filled = 0;
@@ -64,47 +67,45 @@ void merge_survey(const merge_args *args, merge_row *row)
 
 /* Where block `block` of a work-item begins. Blocks that reach over the row's end begin earlier: what two of them share
  * both compute alike. */
-int merge_block(const merge_args *args, int dim, int block)
+static inline int merge_block(const merge_args *args, int dim, int block)
 {
     return min(dim + block * BLOCK_STEP, args->dim - MERGE_WIDTH);
 }
 
-void merge_store(const merge_args *args, int dim, const vfloat *values, float factor, __global ELEMENT(O_STORAGE) *o)
-{
-    UNROLL
-    for (int block = 0; block < MERGE_BLOCKS; block++)
-        if (dim + block * BLOCK_STEP < args->dim)
-            MERGE_STORE(O_STORAGE, values[block] * factor, o, merge_block(args, dim, block));
-}
-
 /* From dim on, the work-item's blocks of the sum of weights * O, divided by the sum of weights, which is returned. */
-float merge_dims(const merge_args *args, const merge_row *row, int dim, __global ELEMENT(O_STORAGE) *o)
+static inline float merge_dims(const merge_args *args, const merge_row *row, int dim,
+                               __global ELEMENT(O_STORAGE) *o)
 {
     vfloat sums[MERGE_BLOCKS];
+    int at[MERGE_BLOCKS];
     UNROLL
-    for (int block = 0; block < MERGE_BLOCKS; block++)
+    for (int block = 0; block < MERGE_BLOCKS; block++) {
         sums[block] = (vfloat)0.0f;
-    float total = merge_is_empty(row->sink) ? 0.0f : merge_weight(row->sink, row->largest);
+        at[block] = merge_block(args, dim, block);
+    }
+    vfloat total = merge_is_empty(row->sink) ? (vfloat)0.0f : merge_weight(row->sink, row->largest);
     for (int part = 0; part < args->parts; part++) {
         const float lse = row->lse_parts[part * args->lse_parts_part];
         if (merge_is_empty(lse))
             continue;
-        const float weight = merge_weight(lse, row->largest);
+        const vfloat weight = merge_weight(lse, row->largest);
+        const long start = part * args->o_parts_part;
         total += weight;
         UNROLL
-        for (int block = 0; block < MERGE_BLOCKS; block++) {
-            const int at = merge_block(args, dim, block);
-            sums[block] = fma(MERGE_LOAD(PART_STORAGE, row->o_parts, part * args->o_parts_part, at), (vfloat)weight,
-                              sums[block]);
-        }
+        for (int block = 0; block < MERGE_BLOCKS; block++)
+            sums[block] = fma(MERGE_LOAD(PART_STORAGE, row->o_parts, start, at[block]), weight, sums[block]);
     }
-    merge_store(args, dim, sums, 1.0f / total, o);
-    return total;
+    const vfloat factor = 1.0f / total;
+    UNROLL
+    for (int block = 0; block < MERGE_BLOCKS; block++)
+        if (dim + block * BLOCK_STEP < args->dim)
+            MERGE_STORE(O_STORAGE, sums[block] * factor, o, at[block]);
+    return MERGE_ANY(total);
 }
 
 /* The only part that is not empty, or zeros where there is none. Not by weights of 1 and 0: a device may flush
  * subnormals when it calculates. */
-void merge_copy(const merge_args *args, const merge_row *row, int dim, __global ELEMENT(O_STORAGE) *o)
+static inline void merge_copy(const merge_args *args, const merge_row *row, int dim, __global ELEMENT(O_STORAGE) *o)
 {
     UNROLL
     for (int block = 0; block < MERGE_BLOCKS; block++) {
@@ -117,8 +118,9 @@ void merge_copy(const merge_args *args, const merge_row *row, int dim, __global 
     }
 }
 
-/* Writes a row of O, as far as the work-item has a share of it; gives its LSE to lane 0. */
-float merge_write(const merge_args *args, const merge_row *row, __global ELEMENT(O_STORAGE) *o)
+/* Writes a row of O, as far as the work-item has a share of it; lane 0 writes its LSE, if there is a place. */
+static inline void merge_write(const merge_args *args, const merge_row *row, __global ELEMENT(O_STORAGE) *o,
+                               __global float *lse)
 {
     const bool is_sum = row->filled > 1 || (row->filled == 1 && !merge_is_empty(row->sink));
     float total = 1.0f;
@@ -128,9 +130,12 @@ float merge_write(const merge_args *args, const merge_row *row, __global ELEMENT
         else
             merge_copy(args, row, dim, o);
     }
+    if (args->lse_offset < 0 || get_local_id(0) != 0)
+        return;
     if (is_sum)
-        return row->largest + log(total);
-    return row->filled == 1 ? row->lse_parts[row->last * args->lse_parts_part] : row->sink;
+        *lse = row->largest + log(total);
+    else
+        *lse = row->filled == 1 ? row->lse_parts[row->last * args->lse_parts_part] : row->sink;
 }
 
 __kernel __attribute__((reqd_work_group_size(MERGE_LANES, MERGE_ROWS, 1)))
@@ -152,10 +157,8 @@ void clattn_merge(const merge_args args,                            /* every run
                             head * args.lse_parts_head;
             row.sink = args.sinks_offset >= 0 ? sinks[args.sinks_offset + head] : -INFINITY;
             merge_survey(&args, &row);
-            const float merged = merge_write(&args, &row, o + args.o_offset + token * args.o_token +
-                                                              head * args.o_head);
-            if (args.lse_offset >= 0 && get_local_id(0) == 0)
-                lse[args.lse_offset + token * args.lse_token + head * args.lse_head] = merged;
+            merge_write(&args, &row, o + args.o_offset + token * args.o_token + head * args.o_head,
+                        lse + args.lse_offset + token * args.lse_token + head * args.lse_head);
         }
     }
 }
