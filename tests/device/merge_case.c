@@ -184,6 +184,7 @@ static bool upload(const harness *h, merge_state *m, outcome *out)
             break;
         }
     }
+    clFinish(h->in_order); /* on Intel's runtime a blocking write may land later than a kernel on another queue */
     if (shared)
         clReleaseMemObject(shared);
     return out->verdict == PASSED;
