@@ -23,5 +23,6 @@
 #include <clattn/pages.h>
 #include <clattn/cache_append.h>
 #include <clattn/cache_copy.h>
+#include <clattn/merge.h>
 
 #endif

@@ -5,6 +5,7 @@
 
 #include "check_case.h"
 #include "check_gather.h"
+#include "check_merge.h"
 #include "command.h"
 #include "report.h"
 
@@ -213,6 +214,23 @@ static void check_gathers(tally *state)
     }
 }
 
+static void check_merges(tally *state)
+{
+    for (clattn_dtype dtype = 0; dtype < CLATTN_FLOAT_DTYPE_COUNT; dtype++) {
+        const subject of = { "merge",         "none",         "", clattn_dtype_name(dtype), "empty parts",
+                             CHECK_MERGE_DIM, CHECK_MERGE_DIM };
+        check_merge_result merged;
+        if (check_merge(&state->on, dtype, &merged) != EXIT_DONE) {
+            state->cases++; /* it said why */
+            state->failed++;
+            continue;
+        }
+        const verdict found = { merged.error, merged.ratio, merged.exact && merged.ratio <= 1.0,
+                                merged.exact ? "O or LSE is wrong" : "a copied row or a gap is wrong" };
+        print_subject(state, &of, &found);
+    }
+}
+
 static int print_summary(const tally *state)
 {
     int status = EXIT_DONE;
@@ -239,6 +257,7 @@ int command_check(const options *given)
         status = check_fragment(&state, fragments[i]);
     if (status == EXIT_DONE) {
         check_gathers(&state);
+        check_merges(&state);
         status = print_summary(&state);
     }
     session_close(&state.on);

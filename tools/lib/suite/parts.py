@@ -63,7 +63,7 @@ def pocl_rest(part):
 
 def rusticl(part):
     env = part.environment(OCL_ICD_VENDORS=RUSTICL, RUSTICL_ENABLE="llvmpipe")
-    require_cases(part, device_suites(part, env, ["small", "gather"]), "rusticl")
+    require_cases(part, device_suites(part, env, ["small", "gather", "merge"]), "rusticl")
 
 
 def intel(part):
@@ -78,7 +78,8 @@ def intel(part):
         part.skip("Intel's runtime is not installed (tools/install-intel-runtime, or tools/test --all)")
         return
     env = part.environment(OCL_ICD_VENDORS=INTEL / "intel.icd", LD_LIBRARY_PATH=INTEL / "lib")
-    require_cases(part, device_suites(part, env, ["pairwise", "small", "gather"]), "Intel's runtime")
+    suites = ["pairwise", "small", "gather", "merge", "merge_queues"]
+    require_cases(part, device_suites(part, env, suites), "Intel's runtime")
 
 
 def compile_program(part, source, output, *options):
@@ -112,7 +113,7 @@ def oclgrind(part):
     oclgrind_sees_faults(part)
     log = part.state / "oclgrind.log"
     prefix = ["oclgrind", "--data-races", "--check-api", "--log", log]
-    found = device_suites(part, part.environment(), ["tiny", "gather"], prefix=prefix)
+    found = device_suites(part, part.environment(), ["tiny", "gather", "merge"], prefix=prefix)
     require_cases(part, found, "Oclgrind")
     text = log.read_text(errors="replace") if log.exists() else ""
     if not part.case(not text.strip(), f"Oclgrind reports nothing ({log})"):
@@ -130,7 +131,8 @@ def sanitize(part):
                            UBSAN_OPTIONS="halt_on_error=1:print_stacktrace=1",
                            LSAN_OPTIONS=f"suppressions={suppressions}:print_suppressions=0")
     run_meson_suite(part, "sanitize", "unit", env)
-    require_cases(part, device_suites(part, env, ["sanitize", "gather"], build_name="sanitize"), "PoCL, sanitized,")
+    suites = ["sanitize", "gather", "merge", "merge_queues"]
+    require_cases(part, device_suites(part, env, suites, build_name="sanitize"), "PoCL, sanitized,")
 
 
 def fuzz(part):
