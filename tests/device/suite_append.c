@@ -104,7 +104,7 @@ static const append_case small[] = {
       { { CLATTN_F16, CLATTN_F16, 5 }, { CLATTN_F16, CLATTN_F16, 8 } },
       3,
       2,
-      .tokens = 5,
+      .tokens = 8,
       .bad_slots = true },
     { "small, fp8", { { CLATTN_F16, CLATTN_FP8, 17 }, { CLATTN_F16, CLATTN_FP8, 3 } }, 3, 2, .tokens = 4, .offset = 1 },
     { "small, q8_0 and q4_0",

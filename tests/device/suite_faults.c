@@ -8,6 +8,8 @@
 #include <string.h>
 #include <sys/wait.h>
 
+#include "append_case.h"
+#include "copy_case.h"
 #include "fault_layer.h"
 #include "suites.h"
 
@@ -77,8 +79,81 @@ static void check_failing(harness *h, const char *line, int enqueues, const char
     harness_count(h, name, NULL, &out);
 }
 
+/* One of the operations on caches. */
+typedef struct cache_run {
+    int enqueues;
+    const append_state *append; /* or */
+    const copy_state *copy;
+} cache_run;
+
+static clattn_status enqueue_cache_run(const cache_run *r, cl_command_queue queue, cl_event *event)
+{
+    if (r->copy)
+        return copy_enqueue(r->copy, queue, 0, NULL, event);
+    const clattn_append_args args = append_args_of(r->append);
+    return clattn_append_run(r->append->plan, r->append->c->tokens, &args, queue, 0, NULL, event);
+}
+
+/* Each enqueue fails once, on either kind of queue; the plan works after that. */
+static void fail_cache_run(const cache_run *r, cl_command_queue queue, outcome *out)
+{
+    layer l;
+    if (!find_layer(&l)) {
+        outcome_fail(out, "the loader has not loaded the layer " FAULT_LAYER_PATH);
+        return;
+    }
+    for (int n = 1; n <= r->enqueues + 1 && queue; n++) {
+        cl_event untouched = (cl_event)(void *)out, event = untouched;
+        l.arm(n);
+        const clattn_status status = enqueue_cache_run(r, queue, &event);
+        l.arm(0);
+        if (n > r->enqueues && outcome_ok(out, status, "a run without a failure"))
+            clReleaseEvent(event);
+        if (n <= r->enqueues && (status != CLATTN_OPENCL_ERROR || event != untouched))
+            outcome_fail(out, "enqueue %d failed; the run returned %s, *event was %s", n, clattn_status_name(status),
+                         event != untouched ? "written" : "left alone");
+        if (clFinish(queue) != CL_SUCCESS)
+            outcome_fail(out, "the queue cannot be finished after the failure");
+    }
+}
+
+static void check_failing_caches(harness *h)
+{
+    static const append_case append = {
+        "two launches", { { CLATTN_F16, CLATTN_F16, 5 }, { CLATTN_F16, CLATTN_FP8, 5 } }, 3, 2, .tokens = 9
+    };
+    static const copy_case copies[] = {
+        { "copy", COPY_PAGES, 200, 65, .bytes = { 34, 18 } },
+        { "swap out", COPY_SWAP_OUT, 9, 3, .bytes = { 34, 18 } },
+        { "swap in", COPY_SWAP_IN, 9, 3, .bytes = { 34, 18 } },
+    };
+    outcome out = { PASSED, "", 0, 0.0 };
+    append_state a;
+    if (append_make(h, &a, &append, &out)) {
+        const cache_run run = { .enqueues = 2, .append = &a };
+        fail_cache_run(&run, h->in_order, &out);
+        fail_cache_run(&run, h->out_of_order, &out);
+        append_verify(h, &a, &out);
+    }
+    append_free(&a);
+    harness_count(h, "each launch of an append fails", NULL, &out);
+    for (size_t i = 0; i < sizeof(copies) / sizeof(copies[0]); i++) {
+        outcome of_copy = { PASSED, "", 0, 0.0 };
+        copy_state s;
+        if (copy_make(h, &s, &copies[i], &of_copy)) {
+            const cache_run run = { .enqueues = i == 0 ? 4 : 2, .copy = &s };
+            fail_cache_run(&run, h->in_order, &of_copy);
+            fail_cache_run(&run, h->out_of_order, &of_copy);
+            copy_verify(h, &s, &of_copy);
+        }
+        copy_free(&s);
+        harness_count(h, copies[i].name, NULL, &of_copy);
+    }
+}
+
 static void run_child(harness *h)
 {
+    check_failing_caches(h);
     check_failing(h, "hq=2,hk=1,d=32,dv=32,q=37,kv=70,minq=1", 1, "the only enqueue fails");
     check_failing(h, "hq=4,hk=1,d=32,dv=32,q=1,kv=700,split=192", 2, "each of decode and combine fails");
     check_failing(h, "lens=1:700+70:90,hq=4,hk=1,d=32,dv=32,split=192", 3, "each of prefill, decode and combine fails");

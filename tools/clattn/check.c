@@ -3,7 +3,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "check_append.h"
 #include "check_case.h"
+#include "check_copy.h"
 #include "check_gather.h"
 #include "check_merge.h"
 #include "command.h"
@@ -195,16 +197,47 @@ static int check_fragment(tally *state, const char *fragment)
     return EXIT_DONE;
 }
 
-/* Exact, so that there is no error to tell: 0, or infinitely many tolerances. A program an element's size: two types.
- */
-static void check_gathers(tally *state)
+/* Operations on paged caches. The first rows of each run with --quick: their programs have most of what others have. */
+typedef struct cache_row {
+    const char *kernel, *name;
+    clattn_dtype from, to, also_to; /* also_to: of values, where append makes keys `to` */
+    bool quick;
+} cache_row;
+
+static const cache_row cache_rows[] = {
+    { "gather", "copied", CLATTN_F32, CLATTN_F32, CLATTN_F32, true },
+    { "gather", "copied", CLATTN_F16, CLATTN_F16, CLATTN_F16, true },
+    { "gather", "converted", CLATTN_Q8_0, CLATTN_F32, CLATTN_F32, true },
+    { "gather", "converted", CLATTN_FP8, CLATTN_F16, CLATTN_F16, false },
+    { "gather", "converted", CLATTN_Q4_0, CLATTN_BF16, CLATTN_BF16, false },
+    { "append", "copied", CLATTN_F16, CLATTN_F16, CLATTN_F16, true },
+    { "append", "to fp8, q8_0", CLATTN_F32, CLATTN_FP8, CLATTN_Q8_0, true },
+    { "append", "to q4_0, bf16", CLATTN_F32, CLATTN_Q4_0, CLATTN_BF16, false },
+    { "append", "to f16, fp8", CLATTN_BF16, CLATTN_F16, CLATTN_FP8, false },
+    { "copy", "odd pages", CLATTN_Q8_0, CLATTN_Q8_0, CLATTN_Q8_0, true },
+    { "swap", "odd pages", CLATTN_Q8_0, CLATTN_Q8_0, CLATTN_Q8_0, true },
+};
+
+static int run_cache_row(const session *on, const cache_row *row, bool *same)
 {
-    static const clattn_dtype dtypes[] = { CLATTN_F32, CLATTN_F16 };
-    for (size_t i = 0; i < sizeof dtypes / sizeof *dtypes; i++) {
+    if (strcmp(row->kernel, "gather") == 0)
+        return check_gather(on, row->from, row->to, same);
+    if (strcmp(row->kernel, "append") == 0)
+        return check_append(on, row->from, row->to, row->also_to, same);
+    return strcmp(row->kernel, "copy") == 0 ? check_copy(on, same) : check_swap(on, same);
+}
+
+/* Exact, so that there is no error to tell: 0, or infinitely many tolerances. */
+static void check_cache_operations(tally *state)
+{
+    for (size_t i = 0; i < sizeof cache_rows / sizeof *cache_rows; i++) {
+        const cache_row *row = &cache_rows[i];
         verdict found = { .reason = "a byte or the error record is wrong" };
-        const subject of = { "gather",         "none",          "", clattn_dtype_name(dtypes[i]), "holes, lengths",
-                             CHECK_GATHER_DIM, CHECK_GATHER_DIM };
-        if (check_gather(&state->on, dtypes[i], &found.passed) != EXIT_DONE) {
+        const int32_t dim = check_gather_dim(row->from);
+        const subject of = { row->kernel, "none", "", clattn_dtype_name(row->from), row->name, dim, dim };
+        if (state->quick && !row->quick)
+            continue;
+        if (run_cache_row(&state->on, row, &found.passed) != EXIT_DONE) {
             state->cases++; /* it said why */
             state->failed++;
             continue;
@@ -256,7 +289,7 @@ int command_check(const options *given)
     for (size_t i = 0; i < sizeof fragments / sizeof *fragments && status == EXIT_DONE; i++)
         status = check_fragment(&state, fragments[i]);
     if (status == EXIT_DONE) {
-        check_gathers(&state);
+        check_cache_operations(&state);
         check_merges(&state);
         status = print_summary(&state);
     }

@@ -13,6 +13,7 @@ POCL = VENDORS / "pocl.icd"
 RUSTICL = VENDORS / "rusticl.icd"
 INTEL = ROOT / ".deps" / "intel"
 LEAKS = "leak:libLLVM\nleak:libpocl\nleak:libclang-cpp\n"  # the drivers' own, and nothing else
+CACHE_SUITES = ["append_small", "gather", "copy"]  # of operations on paged caches, small everywhere
 FUZZ_SECONDS = 15
 
 
@@ -63,7 +64,7 @@ def pocl_rest(part):
 
 def rusticl(part):
     env = part.environment(OCL_ICD_VENDORS=RUSTICL, RUSTICL_ENABLE="llvmpipe")
-    require_cases(part, device_suites(part, env, ["small", "gather", "merge"]), "rusticl")
+    require_cases(part, device_suites(part, env, ["small", *CACHE_SUITES, "merge"]), "rusticl")
 
 
 def intel(part):
@@ -78,7 +79,7 @@ def intel(part):
         part.skip("Intel's runtime is not installed (tools/install-intel-runtime, or tools/test --all)")
         return
     env = part.environment(OCL_ICD_VENDORS=INTEL / "intel.icd", LD_LIBRARY_PATH=INTEL / "lib")
-    suites = ["pairwise", "small", "gather", "merge", "merge_queues"]
+    suites = ["pairwise", "small", "append", "gather_types", *CACHE_SUITES, "merge", "merge_queues"]
     require_cases(part, device_suites(part, env, suites), "Intel's runtime")
 
 
@@ -113,7 +114,7 @@ def oclgrind(part):
     oclgrind_sees_faults(part)
     log = part.state / "oclgrind.log"
     prefix = ["oclgrind", "--data-races", "--check-api", "--log", log]
-    found = device_suites(part, part.environment(), ["tiny", "gather", "merge"], prefix=prefix)
+    found = device_suites(part, part.environment(), ["tiny", *CACHE_SUITES, "merge"], prefix=prefix)
     require_cases(part, found, "Oclgrind")
     text = log.read_text(errors="replace") if log.exists() else ""
     if not part.case(not text.strip(), f"Oclgrind reports nothing ({log})"):
@@ -131,7 +132,7 @@ def sanitize(part):
                            UBSAN_OPTIONS="halt_on_error=1:print_stacktrace=1",
                            LSAN_OPTIONS=f"suppressions={suppressions}:print_suppressions=0")
     run_meson_suite(part, "sanitize", "unit", env)
-    suites = ["sanitize", "gather", "merge", "merge_queues"]
+    suites = ["sanitize", *CACHE_SUITES, "copy_queues", "merge", "merge_queues"]
     require_cases(part, device_suites(part, env, suites, build_name="sanitize"), "PoCL, sanitized,")
 
 
