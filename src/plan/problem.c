@@ -230,6 +230,8 @@ static void fill_defaults(clattn_attention_desc *d)
         d->max_pages = (int32_t)(((int64_t)d->max_kv_len + d->page_size - 1) / d->page_size);
     if (d->block_table_stride == 0)
         d->block_table_stride = d->max_pages;
+    if (d->kv_mode != CLATTN_KV_BLOCK_TABLE)
+        d->block_table_head_stride = 0; /* all heads share a list */
     if (d->window_mode == CLATTN_WINDOW_NONE) {
         d->window_left = -1;
         d->window_right = -1;
