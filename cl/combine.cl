@@ -7,7 +7,8 @@
  * sequences that decode finished by itself, return at once.
  * Local memory: none. */
 
-#define FRAG_WIDTH 1
+#define FRAG_WIDTH     1
+#define FRAG_ROW_WIDTH 1
 
 #include "attention_args.clh"
 #include "arith.clh"
@@ -15,7 +16,8 @@
 #include "softmax.clh"
 #include "sequence.clh"
 
-#define COMBINE_DIMS 8
+/* A split's weights cost more than a few dims do, so a work-item that is alone takes many at a time. */
+#define COMBINE_DIMS (COMBINE_LOCAL_SIZE == 1 ? 128 : 8)
 
 __kernel __attribute__((reqd_work_group_size(COMBINE_LOCAL_SIZE, 1, 1)))
 void clattn_combine(const attention_args args,              /* every run-time number */
@@ -49,6 +51,7 @@ void clattn_combine(const attention_args args,              /* every run-time nu
     const float sink = row_sink(&args, &s, kv_head, row, sinks);
     const int step = COMBINE_LOCAL_SIZE * COMBINE_DIMS;
     for (int dim = (int)get_local_id(0) * COMBINE_DIMS; dim < args.v_head_dim; dim += step) {
+        const int count = min(COMBINE_DIMS, args.v_head_dim - dim);
         float sum[COMBINE_DIMS] = { 0.0f };
         float m = ROW_MAX_INITIAL, l = ROW_SUM_INITIAL;
         for (int split = 0; split < splits; split++) {
@@ -56,16 +59,14 @@ void clattn_combine(const attention_args args,              /* every run-time nu
             row_merge_states(&merge, m, l, states[2 * split], states[2 * split + 1]);
             m = merge.max;
             l = merge.sum;
-            for (int i = 0; i < COMBINE_DIMS; i++) {
-                const int at = min(dim + i, args.v_head_dim - 1);
-                sum[i] = fma(outputs[(long)split * args.v_head_dim + at], merge.add_factor, sum[i] * merge.keep_factor);
-            }
+            __global const float *other = outputs + (long)split * args.v_head_dim + dim;
+            for (int i = 0; i < count; i++)
+                sum[i] = fma(other[i], merge.add_factor, sum[i] * merge.keep_factor);
         }
         row_result result;
         row_finish(&result, m, l, sink);
-        for (int i = 0; i < COMBINE_DIMS; i++)
-            if (dim + i < args.v_head_dim)
-                STORE(O_STORAGE, sum[i] * result.o_factor, o, start + dim + i);
+        for (int i = 0; i < count; i++)
+            STORE(O_STORAGE, sum[i] * result.o_factor, o, start + dim + i);
         if ((args.flags & ARGS_LSE) && dim == 0)
             lse[args.lse.offset + packed_row(&args.lse, &s, kv_head, row)] = result.lse;
     }

@@ -4,8 +4,10 @@
  * the splits. The split size is fixed, so a sequence is cut alike in every batch. A sequence of one split is finished
  * here.
  *
- * ND-range: local (FRAG_LOCAL_SIZE, 1, 1); groups (splits of the longest sequence, kv_heads, batch). Groups past a
- * sequence's splits, those of prefill's sequences and those that find no room in the workspace return at once.
+ * ND-range: local (FRAG_LOCAL_SIZE, 1, 1); groups (splits of the longest sequence * kv_heads, 1, batch). Heads come
+ * first, so that groups which run at about the same time read neighbouring rows of a cache whose tokens have their
+ * heads side by side. Groups past a sequence's splits, those of prefill's sequences and those that find no room in the
+ * workspace return at once.
  * Local memory: the fragment's. */
 
 #include "attend.clh"
@@ -14,11 +16,11 @@
 static inline void decode_store_partial(const attend_state *state, const attention_args *a, const sequence *s,
                                         int kv_head, int split, __global float *workspace)
 {
-    UNROLL for (int slot = 0; slot < FRAG_ROWS; slot++) {
-        float max[FRAG_WIDTH], sum[FRAG_WIDTH];
-        ARRAY_OF(state->max[slot], max);
-        ARRAY_OF(state->sum[slot], sum);
-        for (int lane = 0; lane < FRAG_WIDTH; lane++) {
+    FRAG_UNROLL_SLOTS for (int slot = 0; slot < FRAG_SLOTS(s->rows); slot++) {
+        float max[FRAG_ROW_WIDTH], sum[FRAG_ROW_WIDTH];
+        ROW_ARRAY_OF(state->max[slot], max);
+        ROW_ARRAY_OF(state->sum[slot], sum);
+        for (int lane = 0; lane < FRAG_ROW_WIDTH; lane++) {
             const int row = FRAG_ROW(FRAG_LANE_ID, slot, lane);
             if (row >= s->rows)
                 continue;
@@ -44,8 +46,8 @@ void clattn_decode(ATTEND_PARAMETERS,
     const index_arrays indices = ATTEND_INDEX_ARRAYS;
     const hook_arrays hooks = ATTEND_HOOK_ARRAYS;
     const attend_tensors tensors = ATTEND_TENSORS;
-    const int split = (int)get_group_id(0);
-    const int kv_head = (int)get_group_id(1);
+    const int split = (int)get_group_id(0) / args.kv_heads;
+    const int kv_head = (int)get_group_id(0) % args.kv_heads;
     const int index = (int)get_group_id(2);
     if (index >= args.batch)
         return;

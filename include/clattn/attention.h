@@ -198,7 +198,7 @@ CLATTN_API size_t clattn_plan_workspace_size(const clattn_plan *plan);
 
 typedef struct clattn_kernel_info {
     const char *kernel;   /* "prefill", "decode", "combine" */
-    const char *fragment; /* "frag_scalar", "frag_lanes"; "none" for kernels without one */
+    const char *fragment; /* "frag_scalar", "frag_lanes", "frag_dims" (decode of plans with frag_lanes), or "none" */
     const char *tile;     /* its parameters: "lanes16_vectors2_keys64_kb8_db8" */
     const char *options;  /* build options */
     size_t work_group_size;

@@ -20,5 +20,8 @@
 #include <clattn/program_cache.h>
 #include <clattn/attention.h>
 #include <clattn/kv_cache.h>
+#include <clattn/pages.h>
+#include <clattn/cache_append.h>
+#include <clattn/cache_copy.h>
 
 #endif

@@ -10,11 +10,16 @@ enum { WHERE_ANY, WHERE_NVIDIA, WHERE_WIDTH8, WHERE_WIDTH16 };
 /* Sums of O in a work-item's registers; more of them spill on every GPU. */
 #define MAX_OUTPUTS_PER_WORK_ITEM 160
 
-#define CLATTN_FRAGMENT(id, ...) { __VA_ARGS__ },
+#define FRAGMENT(makes_plans, name, constant, granule, decode, ...)                                                    \
+    { makes_plans, name, constant, granule, CLATTN_FRAGMENT_##decode, __VA_ARGS__ },
+#define CLATTN_FRAGMENT(id, ...)        FRAGMENT(true, __VA_ARGS__)
+#define CLATTN_DECODE_FRAGMENT(id, ...) FRAGMENT(false, __VA_ARGS__)
 static const clattn_fragment fragments[] = {
 #include "fragments.def"
 };
 #undef CLATTN_FRAGMENT
+#undef CLATTN_DECODE_FRAGMENT
+#undef FRAGMENT
 
 #define CLATTN_TILE(algorithm, fragment, where, ...)                                                                   \
     { CLATTN_ALGORITHM_##algorithm, CLATTN_FRAGMENT_##fragment, WHERE_##where, { __VA_ARGS__ } },
@@ -25,6 +30,7 @@ static const clattn_tile tiles[] = {
 
 /* Positions of the parameters in a row. */
 enum { LANES_LANES, LANES_VECTORS, LANES_KEYS };
+enum { DIMS_LANES, DIMS_ROWS, DIMS_KEYS };
 enum { SCALAR_TX, SCALAR_TY, SCALAR_TM, SCALAR_TN, SCALAR_DIM_SLICE, SCALAR_KEY_SLICE };
 
 const clattn_fragment *clattn_fragment_row(clattn_fragment_id id)
@@ -38,6 +44,11 @@ clattn_fragment_id clattn_fragment_named(const char *name)
     while (id < CLATTN_FRAGMENT_COUNT && strcmp(fragments[id].name, name) != 0)
         id++;
     return (clattn_fragment_id)id;
+}
+
+clattn_fragment_id clattn_fragment_of(clattn_fragment_id fragment, clattn_algorithm algorithm)
+{
+    return algorithm == CLATTN_ALGORITHM_DECODE ? fragments[fragment].decode : fragment;
 }
 
 const clattn_tile *clattn_tile_row(size_t i)
@@ -54,25 +65,39 @@ int32_t clattn_dim_class(clattn_fragment_id fragment, int32_t dim)
 int32_t clattn_tile_rows(const clattn_tile *tile)
 {
     const int32_t *p = tile->parameters;
-    return tile->fragment == CLATTN_FRAGMENT_LANES ? p[LANES_LANES] * p[LANES_VECTORS] : p[SCALAR_TY] * p[SCALAR_TM];
+    switch (tile->fragment) {
+    case CLATTN_FRAGMENT_LANES:
+        return p[LANES_LANES] * p[LANES_VECTORS];
+    case CLATTN_FRAGMENT_DIMS:
+        return p[DIMS_ROWS];
+    default:
+        return p[SCALAR_TY] * p[SCALAR_TM];
+    }
 }
 
 int32_t clattn_tile_keys(const clattn_tile *tile)
 {
     const int32_t *p = tile->parameters;
-    return tile->fragment == CLATTN_FRAGMENT_LANES ? p[LANES_KEYS] : p[SCALAR_TX] * p[SCALAR_TN];
+    switch (tile->fragment) {
+    case CLATTN_FRAGMENT_LANES:
+        return p[LANES_KEYS];
+    case CLATTN_FRAGMENT_DIMS:
+        return p[DIMS_KEYS];
+    default:
+        return p[SCALAR_TX] * p[SCALAR_TN];
+    }
 }
 
 size_t clattn_tile_work_group_size(const clattn_tile *tile)
 {
     const int32_t *p = tile->parameters;
-    return tile->fragment == CLATTN_FRAGMENT_LANES ? 1 : (size_t)(p[SCALAR_TX] * p[SCALAR_TY]);
+    return tile->fragment == CLATTN_FRAGMENT_SCALAR ? (size_t)(p[SCALAR_TX] * p[SCALAR_TY]) : 1;
 }
 
 /* cl/frag_scalar.clh: FRAG_LOCAL_FLOATS. */
 uint64_t clattn_tile_local_bytes(const clattn_tile *tile, const clattn_tile_problem *problem)
 {
-    if (tile->fragment == CLATTN_FRAGMENT_LANES)
+    if (tile->fragment != CLATTN_FRAGMENT_SCALAR)
         return 0;
     const int32_t *p = tile->parameters;
     const int32_t rows = clattn_tile_rows(tile), keys = clattn_tile_keys(tile);

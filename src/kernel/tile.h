@@ -11,12 +11,14 @@
 
 #include <clattn/device.h>
 
-#define CLATTN_FRAGMENT(id, ...) CLATTN_FRAGMENT_##id,
+#define CLATTN_FRAGMENT(id, ...)        CLATTN_FRAGMENT_##id,
+#define CLATTN_DECODE_FRAGMENT(id, ...) CLATTN_FRAGMENT_##id,
 typedef enum clattn_fragment_id {
 #include "fragments.def"
     CLATTN_FRAGMENT_COUNT
 } clattn_fragment_id;
 #undef CLATTN_FRAGMENT
+#undef CLATTN_DECODE_FRAGMENT
 
 typedef enum clattn_algorithm { CLATTN_ALGORITHM_PREFILL, CLATTN_ALGORITHM_DECODE } clattn_algorithm;
 
@@ -25,8 +27,10 @@ typedef enum clattn_algorithm { CLATTN_ALGORITHM_PREFILL, CLATTN_ALGORITHM_DECOD
 #define CLATTN_TILE_OPTIONS_SIZE   256
 
 typedef struct clattn_fragment {
+    bool makes_plans; /* else it is only decode's, in the plans of others */
     const char *name, *constant;
     int32_t granule;
+    clattn_fragment_id decode; /* of the decode kernel in its plans */
     struct {
         const char *constant, *name;
     } parameters[CLATTN_TILE_MAX_PARAMETERS];
@@ -48,6 +52,8 @@ typedef struct clattn_tile_problem {
 const clattn_fragment *clattn_fragment_row(clattn_fragment_id id);
 /* CLATTN_FRAGMENT_COUNT when no fragment has this name. */
 clattn_fragment_id clattn_fragment_named(const char *name);
+/* Which fragment a kernel has in a plan of `fragment`. */
+clattn_fragment_id clattn_fragment_of(clattn_fragment_id fragment, clattn_algorithm algorithm);
 
 /* Row i of tiles.def; NULL past the last. */
 const clattn_tile *clattn_tile_row(size_t i);

@@ -52,22 +52,27 @@ __attribute__((format(printf, 2, 3))) static void refuse(clattn_plan *plan, cons
     plan->refused = text;
 }
 
-static clattn_tile_problem tile_problem(const clattn_plan *plan)
+static clattn_tile_problem tile_problem(const clattn_problem *problem, const clattn_tile *tile)
 {
-    return (clattn_tile_problem){ .head_dim = clattn_dim_class(plan->fragment, plan->problem.desc.head_dim),
-                                  .v_head_dim = clattn_dim_class(plan->fragment, plan->problem.desc.v_head_dim),
-                                  .paged = plan->problem.paged };
+    return (clattn_tile_problem){ .head_dim = clattn_dim_class(tile->fragment, problem->desc.head_dim),
+                                  .v_head_dim = clattn_dim_class(tile->fragment, problem->desc.v_head_dim),
+                                  .paged = problem->paged };
 }
 
 static clattn_status choose_fragment(clattn_plan *plan, const char *wanted)
 {
     const char *name = wanted ? wanted : clattn_preferred_fragment(plan->device);
     plan->fragment = clattn_fragment_named(name);
-    if (plan->fragment == CLATTN_FRAGMENT_COUNT)
+    if (plan->fragment == CLATTN_FRAGMENT_COUNT || !clattn_fragment_row(plan->fragment)->makes_plans)
         return clattn_fail(CLATTN_INVALID_ARGUMENT, "fragment is \"%s\"; it has to be \"%s\" or \"%s\"", name,
                            clattn_fragment_row(CLATTN_FRAGMENT_SCALAR)->name,
                            clattn_fragment_row(CLATTN_FRAGMENT_LANES)->name);
     return CLATTN_OK;
+}
+
+static bool is_of_plan(const clattn_plan *plan, const clattn_tile *tile, clattn_algorithm algorithm)
+{
+    return tile->algorithm == algorithm && tile->fragment == clattn_fragment_of(plan->fragment, algorithm);
 }
 
 static bool is_tile_named(const clattn_plan *plan, const clattn_tile *tile, clattn_algorithm algorithm,
@@ -75,7 +80,7 @@ static bool is_tile_named(const clattn_plan *plan, const clattn_tile *tile, clat
 {
     char name[CLATTN_TILE_NAME_SIZE];
     clattn_tile_name(tile, name);
-    return tile->algorithm == algorithm && tile->fragment == plan->fragment && strcmp(name, wanted) == 0;
+    return is_of_plan(plan, tile, algorithm) && strcmp(name, wanted) == 0;
 }
 
 static clattn_status check_tile_name(const clattn_plan *plan, const char *argument, clattn_algorithm algorithm,
@@ -87,7 +92,7 @@ static clattn_status check_tile_name(const clattn_plan *plan, const char *argume
     if (!wanted)
         return CLATTN_OK;
     return clattn_fail(CLATTN_INVALID_ARGUMENT, "%s is \"%s\"; it has to be a tile of %s in tiles.def", argument,
-                       wanted, clattn_fragment_row(plan->fragment)->name);
+                       wanted, clattn_fragment_row(clattn_fragment_of(plan->fragment, algorithm))->name);
 }
 
 static bool is_candidate(const clattn_plan *plan, const clattn_tile *tile, clattn_algorithm algorithm,
@@ -95,30 +100,30 @@ static bool is_candidate(const clattn_plan *plan, const clattn_tile *tile, clatt
 {
     if (wanted)
         return is_tile_named(plan, tile, algorithm, wanted);
-    return tile->algorithm == algorithm && tile->fragment == plan->fragment &&
-           clattn_tile_is_default_on(tile, clattn_device_probed(plan->device));
+    return is_of_plan(plan, tile, algorithm) && clattn_tile_is_default_on(tile, clattn_device_probed(plan->device));
 }
 
 /* See CLATTN_ROLLED in cl/arith.clh. */
-static bool is_rolled(const clattn_plan *plan)
+static bool is_rolled(const clattn_plan *plan, const clattn_tile *tile)
 {
-    return plan->fragment == CLATTN_FRAGMENT_SCALAR && (clattn_device_type(plan->device) & CL_DEVICE_TYPE_CPU) != 0;
+    return tile->fragment == CLATTN_FRAGMENT_SCALAR && (clattn_device_type(plan->device) & CL_DEVICE_TYPE_CPU) != 0;
 }
 
 static char *step_options(const clattn_plan *plan, const clattn_step *step)
 {
     const clattn_attention_desc *d = &plan->problem.desc;
-    const clattn_tile_problem dims = tile_problem(plan);
     char tile[CLATTN_TILE_OPTIONS_SIZE], options[2 * CLATTN_TILE_OPTIONS_SIZE];
     if (step->tile) {
+        const clattn_tile_problem dims = tile_problem(&plan->problem, step->tile);
         clattn_tile_options(step->tile, tile);
         snprintf(options, sizeof(options),
                  "%s -DCLATTN_HEAD_DIM=%" PRId32 " -DCLATTN_V_HEAD_DIM=%" PRId32 " -DCLATTN_MASK_CLASS=%d"
-                 " -DCLATTN_Q_DTYPE=%d -DCLATTN_K_DTYPE=%d -DCLATTN_V_DTYPE=%d -DCLATTN_O_DTYPE=%d%s%s%s",
+                 " -DCLATTN_Q_DTYPE=%d -DCLATTN_K_DTYPE=%d -DCLATTN_V_DTYPE=%d -DCLATTN_O_DTYPE=%d%s%s%s%s",
                  tile, dims.head_dim, dims.v_head_dim, (int)plan->problem.mask_class, (int)d->q_dtype, (int)d->k_dtype,
                  (int)d->v_dtype, (int)d->o_dtype, plan->problem.paged ? " -DCLATTN_PAGED" : "",
                  CLATTN_HAS_QUIRK(plan->device, FAST_EXP2) ? " -DCLATTN_EXP2_NATIVE" : "",
-                 is_rolled(plan) ? " -DCLATTN_ROLLED" : "");
+                 CLATTN_HAS_QUIRK(plan->device, PREFETCH_BUILTIN) ? " -DCLATTN_PREFETCH_BUILTIN" : "",
+                 is_rolled(plan, step->tile) ? " -DCLATTN_ROLLED" : "");
     } else {
         snprintf(options, sizeof(options), "-DCOMBINE_LOCAL_SIZE=%zu -DCLATTN_O_DTYPE=%d", step->local_size,
                  (int)d->o_dtype);
@@ -148,7 +153,7 @@ static void release_step(clattn_step *step)
 /* Sets the step's tile; returns false, with the reason noted, when limits known before the build forbid it. */
 static bool take_tile(clattn_plan *plan, clattn_step *step, const clattn_tile *tile)
 {
-    const clattn_tile_problem dims = tile_problem(plan);
+    const clattn_tile_problem dims = tile_problem(&plan->problem, tile);
     char why[REASON_SIZE];
     clattn_tile_name(tile, step->tile_name);
     if (!clattn_tile_fits(tile, &dims, clattn_device_probed(plan->device), why, sizeof(why))) {
@@ -187,8 +192,8 @@ static clattn_status compile_first_tile(clattn_plan *plan, clattn_step_kind kind
     if (failure == CLATTN_BUILD_FAILED)
         return failure;
     return clattn_fail(CLATTN_UNSUPPORTED, "no %s tile of %s runs on this device: %.*s", step_rows[kind].name,
-                       clattn_fragment_row(plan->fragment)->name, plan->refused ? (int)strcspn(plan->refused, "\n") : 0,
-                       plan->refused ? plan->refused : "");
+                       clattn_fragment_row(clattn_fragment_of(plan->fragment, algorithm))->name,
+                       plan->refused ? (int)strcspn(plan->refused, "\n") : 0, plan->refused ? plan->refused : "");
 }
 
 static clattn_status choose_split_size(clattn_plan *plan, int32_t wanted)
@@ -210,11 +215,11 @@ static void cap_workspace(clattn_plan *plan, size_t cap)
         plan->split_size = plan->split_size > MAX_SPLIT_SIZE / 2 ? MAX_SPLIT_SIZE : 2 * plan->split_size;
 }
 
-/* Combine's work-items share a row's dims; a CPU's one work-item has them all. */
+/* Combine's work-items share a row's dims; where decode has one work-item, it has them all. */
 static size_t combine_local_size(const clattn_plan *plan)
 {
     const size_t limit = clattn_device_probed(plan->device)->max_work_group_size;
-    const size_t wanted = plan->fragment == CLATTN_FRAGMENT_LANES ? 1 : 32;
+    const size_t wanted = plan->steps[CLATTN_STEP_DECODE].local_size == 1 ? 1 : 32;
     return wanted < limit ? wanted : limit;
 }
 
@@ -297,16 +302,15 @@ bool clattn_plan_possible(const clattn_device *device, const clattn_problem *pro
 {
     const clattn_device_info *info = clattn_device_probed(device);
     const clattn_fragment_id fragment = clattn_fragment_named(clattn_preferred_fragment(device));
-    const clattn_tile_problem dims = { clattn_dim_class(fragment, problem->desc.head_dim),
-                                       clattn_dim_class(fragment, problem->desc.v_head_dim), problem->paged };
     bool fits[2] = { false, false };
     size_t used = 0;
     reasons[0] = '\0';
     for (size_t i = 0; clattn_tile_row(i); i++) {
         const clattn_tile *tile = clattn_tile_row(i);
         char why[REASON_SIZE], name[CLATTN_TILE_NAME_SIZE];
-        if (tile->fragment != fragment || !clattn_tile_is_default_on(tile, info))
+        if (tile->fragment != clattn_fragment_of(fragment, tile->algorithm) || !clattn_tile_is_default_on(tile, info))
             continue;
+        const clattn_tile_problem dims = tile_problem(problem, tile);
         if (clattn_tile_fits(tile, &dims, info, why, sizeof(why))) {
             fits[tile->algorithm] = true;
             continue;

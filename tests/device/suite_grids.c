@@ -32,6 +32,8 @@ void suite_dims(harness *h)
 {
     for (int f = 0; f < CLATTN_FRAGMENT_COUNT; f++) {
         const clattn_fragment *fragment = clattn_fragment_row((clattn_fragment_id)f);
+        if (!fragment->makes_plans)
+            continue;
         for (int32_t edge = fragment->granule; edge <= MAX_HEAD_DIM; edge += fragment->granule) {
             if (!h->full && !edge_by_default((clattn_fragment_id)f, edge))
                 continue;
@@ -114,6 +116,16 @@ void suite_shapes(harness *h)
     run_ggml(h);
 }
 
+/* The fragment whose plans have a tile. */
+static const char *fragment_with(const clattn_tile *tile)
+{
+    int f = 0;
+    while (!clattn_fragment_row((clattn_fragment_id)f)->makes_plans ||
+           clattn_fragment_of((clattn_fragment_id)f, tile->algorithm) != tile->fragment)
+        f++;
+    return clattn_fragment_row((clattn_fragment_id)f)->name;
+}
+
 void suite_tiles(harness *h)
 {
     static const char *const prefill_lines[] = {
@@ -131,10 +143,9 @@ void suite_tiles(harness *h)
         bool prefill = tile->algorithm == CLATTN_ALGORITHM_PREFILL;
         char name[CLATTN_TILE_NAME_SIZE], line[160];
         clattn_tile_name(tile, name);
-        snprintf(line, sizeof(line), "frag=%s,%s=%s", clattn_fragment_row(tile->fragment)->name,
-                 prefill ? "ptile" : "dtile", name);
+        snprintf(line, sizeof(line), "frag=%s,%s=%s", fragment_with(tile), prefill ? "ptile" : "dtile", name);
         for (int n = 0; n < LENGTH(prefill_lines); n++) {
-            if (!h->full && tile->fragment != CLATTN_FRAGMENT_LANES && n != (int)row % LENGTH(prefill_lines))
+            if (!h->full && tile->fragment == CLATTN_FRAGMENT_SCALAR && n != (int)row % LENGTH(prefill_lines))
                 continue;
             const test_case base = case_from(prefill ? prefill_lines[n] : decode_lines[n]);
             run_line(h, &base, line);

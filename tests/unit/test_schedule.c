@@ -84,8 +84,8 @@ static void divides_sequences_among_kernels(void **state)
     assert_int_equal(launches.prefill_rows, 20);
     assert_int_equal(launches.decode_rows, 16);
     assert_int_equal(launches.splits, 3); /* neither prefill's keys nor those of a sequence without a query count */
-    expect_grid(&launches, CLATTN_STEP_PREFILL, 64, 2, 4); /* 20 rows in one tile of 24 */
-    expect_grid(&launches, CLATTN_STEP_DECODE, (size_t)3 * 128, 2, 4);
+    expect_grid(&launches, CLATTN_STEP_PREFILL, 64, 2, 4);                 /* 20 rows in one tile of 24 */
+    expect_grid(&launches, CLATTN_STEP_DECODE, (size_t)3 * 2 * 128, 1, 4); /* 3 splits of 2 heads */
     expect_grid(&launches, CLATTN_STEP_COMBINE, (size_t)16 * 32, 2, 4);
     assert_int_equal(clattn_launches_workspace(&launches), 4 * 2 * 16 * 3 * (16 + 2) * sizeof(float));
 }
@@ -176,7 +176,7 @@ static void uniform_batches_are_alike(void **state)
     assert_int_equal(launches.prefill_rows, 0);
     assert_int_equal(launches.decode_rows, 16);
     assert_int_equal(launches.splits, 2);
-    expect_grid(&launches, CLATTN_STEP_DECODE, (size_t)2 * 128, 2, MOST_TOKENS);
+    expect_grid(&launches, CLATTN_STEP_DECODE, (size_t)2 * 2 * 128, 1, MOST_TOKENS);
     lengths.q_len = 5;
     assert_int_equal(clattn_launches_of_lengths(&plan, &lengths, &launches), CLATTN_OK);
     assert_int_equal(launches.prefill_rows, 20);

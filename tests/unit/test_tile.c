@@ -36,6 +36,10 @@ typedef struct lanes_tile {
     int32_t lanes, vectors, keys, key_block, dim_block;
 } lanes_tile;
 
+typedef struct dims_tile {
+    int32_t lanes, rows, keys, dim_block;
+} dims_tile;
+
 typedef struct scalar_tile {
     int32_t tx, ty, tm, tn, dim_slice, key_slice;
 } scalar_tile;
@@ -44,6 +48,12 @@ static lanes_tile lanes_of(const row *r)
 {
     const int32_t *p = r->parameters;
     return (lanes_tile){ p[0], p[1], p[2], p[3], p[4] };
+}
+
+static dims_tile dims_of(const row *r)
+{
+    const int32_t *p = r->parameters;
+    return (dims_tile){ p[0], p[1], p[2], p[3] };
 }
 
 static scalar_tile scalar_of(const row *r)
@@ -80,9 +90,22 @@ static void finds_fragments_by_name(void **state)
     for (int id = 0; id < CLATTN_FRAGMENT_COUNT; id++)
         assert_int_equal(clattn_fragment_named(clattn_fragment_row((clattn_fragment_id)id)->name), id);
     assert_int_equal(clattn_fragment_named("frag_lanes"), CLATTN_FRAGMENT_LANES);
+    assert_int_equal(clattn_fragment_named("frag_dims"), CLATTN_FRAGMENT_DIMS);
     assert_int_equal(clattn_fragment_named("frag_scalar"), CLATTN_FRAGMENT_SCALAR);
     assert_int_equal(clattn_fragment_named("frag"), CLATTN_FRAGMENT_COUNT);
     assert_int_equal(clattn_fragment_named(""), CLATTN_FRAGMENT_COUNT);
+}
+
+static void decode_may_have_its_own_fragment(void **state)
+{
+    (void)state;
+    assert_true(clattn_fragment_row(CLATTN_FRAGMENT_LANES)->makes_plans);
+    assert_true(clattn_fragment_row(CLATTN_FRAGMENT_SCALAR)->makes_plans);
+    assert_false(clattn_fragment_row(CLATTN_FRAGMENT_DIMS)->makes_plans);
+    assert_int_equal(clattn_fragment_of(CLATTN_FRAGMENT_LANES, CLATTN_ALGORITHM_PREFILL), CLATTN_FRAGMENT_LANES);
+    assert_int_equal(clattn_fragment_of(CLATTN_FRAGMENT_LANES, CLATTN_ALGORITHM_DECODE), CLATTN_FRAGMENT_DIMS);
+    assert_int_equal(clattn_fragment_of(CLATTN_FRAGMENT_SCALAR, CLATTN_ALGORITHM_PREFILL), CLATTN_FRAGMENT_SCALAR);
+    assert_int_equal(clattn_fragment_of(CLATTN_FRAGMENT_SCALAR, CLATTN_ALGORITHM_DECODE), CLATTN_FRAGMENT_SCALAR);
 }
 
 static void names_are_unique_and_whole(void **state)
@@ -106,6 +129,7 @@ static void writes_names_and_options(void **state)
 {
     (void)state;
     const clattn_tile lanes = { CLATTN_ALGORITHM_PREFILL, CLATTN_FRAGMENT_LANES, 0, { 16, 2, 64, 8, 4 } };
+    const clattn_tile dims = { CLATTN_ALGORITHM_DECODE, CLATTN_FRAGMENT_DIMS, 0, { 8, 4, 24, 48 } };
     const clattn_tile scalar = { CLATTN_ALGORITHM_DECODE, CLATTN_FRAGMENT_SCALAR, 0, { 1, 2, 3, 4, 5, 6 } };
     char name[CLATTN_TILE_NAME_SIZE], options[CLATTN_TILE_OPTIONS_SIZE];
     clattn_tile_name(&lanes, name);
@@ -113,6 +137,10 @@ static void writes_names_and_options(void **state)
     assert_string_equal(name, "lanes16_vectors2_keys64_kb8_db4");
     assert_string_equal(options, "-DCLATTN_FRAG_LANES -DTILE_LANES=16 -DTILE_VECTORS=2 -DTILE_KEYS=64"
                                  " -DTILE_KEY_BLOCK=8 -DTILE_DIM_BLOCK=4");
+    clattn_tile_name(&dims, name);
+    clattn_tile_options(&dims, options);
+    assert_string_equal(name, "lanes8_rows4_keys24_db48");
+    assert_string_equal(options, "-DCLATTN_FRAG_DIMS -DTILE_LANES=8 -DTILE_ROWS=4 -DTILE_KEYS=24 -DTILE_DIM_BLOCK=48");
     clattn_tile_name(&scalar, name);
     clattn_tile_options(&scalar, options);
     assert_string_equal(name, "tx1_ty2_tm3_tn4_dim5_key6");
@@ -138,17 +166,24 @@ static void sizes_are_the_kernels(void **state)
     (void)state;
     for (size_t i = 0; i < LENGTH(rows); i++) {
         const clattn_tile *tile = clattn_tile_row(i);
-        const bool is_lanes = rows[i].fragment == CLATTN_FRAGMENT_LANES;
+        const bool is_scalar = rows[i].fragment == CLATTN_FRAGMENT_SCALAR;
         const lanes_tile l = lanes_of(&rows[i]);
+        const dims_tile d = dims_of(&rows[i]);
         const scalar_tile s = scalar_of(&rows[i]);
-        assert_int_equal(clattn_tile_rows(tile), is_lanes ? l.lanes * l.vectors : s.ty * s.tm);
-        assert_int_equal(clattn_tile_keys(tile), is_lanes ? l.keys : s.tx * s.tn);
-        assert_int_equal(clattn_tile_work_group_size(tile), is_lanes ? 1 : s.tx * s.ty);
+        const int32_t tile_rows[] = { [CLATTN_FRAGMENT_LANES] = l.lanes * l.vectors,
+                                      [CLATTN_FRAGMENT_DIMS] = d.rows,
+                                      [CLATTN_FRAGMENT_SCALAR] = s.ty * s.tm };
+        const int32_t keys[] = {
+            [CLATTN_FRAGMENT_LANES] = l.keys, [CLATTN_FRAGMENT_DIMS] = d.keys, [CLATTN_FRAGMENT_SCALAR] = s.tx * s.tn
+        };
+        assert_int_equal(clattn_tile_rows(tile), tile_rows[rows[i].fragment]);
+        assert_int_equal(clattn_tile_keys(tile), keys[rows[i].fragment]);
+        assert_int_equal(clattn_tile_work_group_size(tile), is_scalar ? s.tx * s.ty : 1);
         for (int32_t dim = 1; dim <= MAX_DIM; dim++) {
             const int32_t v_head_dim = clattn_dim_class(rows[i].fragment, dim);
             const clattn_tile_problem problem = { clattn_dim_class(rows[i].fragment, 1), v_head_dim, false };
             assert_int_equal(clattn_tile_local_bytes(tile, &problem),
-                             is_lanes ? 0 : scalar_local_bytes(&s, v_head_dim));
+                             is_scalar ? scalar_local_bytes(&s, v_head_dim) : 0);
         }
     }
 }
@@ -180,6 +215,13 @@ static void parameters_divide_as_the_fragments_ask(void **state)
             const lanes_tile t = lanes_of(&rows[i]);
             assert_true(t.lanes > 0 && t.vectors > 0 && t.keys > 0 && t.key_block > 0 && t.dim_block > 0);
             assert_int_equal(t.keys % t.key_block, 0);
+        } else if (rows[i].fragment == CLATTN_FRAGMENT_DIMS) {
+            const dims_tile t = dims_of(&rows[i]);
+            assert_true((t.lanes == 16 || t.lanes == 8) && t.rows > 0 && t.keys > 0 && t.dim_block > 0);
+            assert_int_equal(t.rows % (t.lanes / 4), 0);
+            assert_int_equal(t.keys % t.lanes, 0);
+            assert_int_equal(t.dim_block % 16, 0);
+            assert_int_equal(granule % 16, 0);
         } else {
             const scalar_tile t = scalar_of(&rows[i]);
             assert_true(t.tx > 0 && t.ty > 0 && t.tm > 0 && t.tn > 0 && t.dim_slice > 0 && t.key_slice > 0);
@@ -235,13 +277,17 @@ static void last_rows_are_for_every_device(void **state)
     for (int algorithm = CLATTN_ALGORITHM_PREFILL; algorithm <= CLATTN_ALGORITHM_DECODE; algorithm++)
         for (int fragment = 0; fragment < CLATTN_FRAGMENT_COUNT; fragment++) {
             const clattn_tile *last = NULL;
+            const clattn_fragment_id own =
+                clattn_fragment_of((clattn_fragment_id)fragment, (clattn_algorithm)algorithm);
+            if (!clattn_fragment_row((clattn_fragment_id)fragment)->makes_plans)
+                continue;
             for (size_t i = 0; i < LENGTH(rows); i++)
-                if ((int)rows[i].algorithm == algorithm && (int)rows[i].fragment == fragment)
+                if ((int)rows[i].algorithm == algorithm && rows[i].fragment == own)
                     last = clattn_tile_row(i);
             assert_non_null(last);
             assert_true(clattn_tile_is_default_on(last, &least));
             for (int32_t dim = 1; dim <= MAX_DIM; dim++) {
-                const int32_t class = clattn_dim_class((clattn_fragment_id)fragment, dim);
+                const int32_t class = clattn_dim_class(own, dim);
                 const clattn_tile_problem problem = { class, class, true };
                 char why[256] = "";
                 assert_true(clattn_tile_fits(last, &problem, &least, why, sizeof(why)));
@@ -295,6 +341,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(has_every_row),
         cmocka_unit_test(finds_fragments_by_name),
+        cmocka_unit_test(decode_may_have_its_own_fragment),
         cmocka_unit_test(names_are_unique_and_whole),
         cmocka_unit_test(writes_names_and_options),
         cmocka_unit_test(sizes_are_the_kernels),

@@ -10,8 +10,10 @@
 
 static const char *const fragments[] = {
 #define CLATTN_FRAGMENT(id, name, ...) name,
+#define CLATTN_DECODE_FRAGMENT(...)
 #include "kernel/fragments.def"
 #undef CLATTN_FRAGMENT
+#undef CLATTN_DECODE_FRAGMENT
 };
 
 /* Dimensions that no tile divides; without --quick also common and extreme ones. */
