@@ -180,21 +180,22 @@ static clattn_status check_layouts(const clattn_attention_desc *d)
     const int64_t q_batch = ragged_q ? 1 : d->max_batch, q_tokens = ragged_q ? d->max_q_tokens : d->max_q_len;
     const int64_t kv_batch = ragged_kv ? 1 : d->max_batch, kv_tokens = ragged_kv ? d->max_kv_tokens : d->max_kv_len;
     const struct {
-        const char *name;
+        const char *name; /* of the first stride */
         const clattn_strides *strides;
         int64_t batch, tokens, heads, row;
         bool written;
     } tensors[] = {
-        { "q", &d->q, q_batch, q_tokens, d->q_heads, d->head_dim, false },
-        { "k", &d->k, paged ? 0 : kv_batch, kv_tokens, d->kv_heads, clattn_row_blocks(d->k_dtype, d->head_dim), false },
-        { "v", &d->v, paged ? 0 : kv_batch, kv_tokens, d->kv_heads, clattn_row_blocks(d->v_dtype, d->v_head_dim),
+        { "q.batch", &d->q, q_batch, q_tokens, d->q_heads, d->head_dim, false },
+        { "k.batch", &d->k, paged ? 0 : kv_batch, kv_tokens, d->kv_heads, clattn_row_blocks(d->k_dtype, d->head_dim),
           false },
-        { "k_cache", &k_cache, paged ? d->pages : 0, d->page_size, d->kv_heads,
+        { "v.batch", &d->v, paged ? 0 : kv_batch, kv_tokens, d->kv_heads, clattn_row_blocks(d->v_dtype, d->v_head_dim),
+          false },
+        { "k_cache.page", &k_cache, paged ? d->pages : 0, d->page_size, d->kv_heads,
           clattn_row_blocks(d->k_dtype, d->head_dim), false },
-        { "v_cache", &v_cache, paged ? d->pages : 0, d->page_size, d->kv_heads,
+        { "v_cache.page", &v_cache, paged ? d->pages : 0, d->page_size, d->kv_heads,
           clattn_row_blocks(d->v_dtype, d->v_head_dim), false },
-        { "o", &d->o, q_batch, q_tokens, d->q_heads, d->v_head_dim, true },
-        { "lse", &d->lse, d->has_lse ? q_batch : 0, q_tokens, d->q_heads, 1, true },
+        { "o.batch", &d->o, q_batch, q_tokens, d->q_heads, d->v_head_dim, true },
+        { "lse.batch", &d->lse, d->has_lse ? q_batch : 0, q_tokens, d->q_heads, 1, true },
     };
     for (size_t i = 0; i < sizeof(tensors) / sizeof(tensors[0]); i++) {
         const clattn_strides *s = tensors[i].strides;
@@ -202,13 +203,13 @@ static clattn_status check_layouts(const clattn_attention_desc *d)
             clattn_tensor_reach(s, tensors[i].batch, tensors[i].tokens, tensors[i].heads, tensors[i].row);
         if (reach < 0 || reach > INT64_MAX / 8)
             return clattn_fail(CLATTN_INVALID_ARGUMENT,
-                               "%s.batch, .token, .head are %" PRId64 ", %" PRId64 ", %" PRId64
+                               "%s, .token, .head are %" PRId64 ", %" PRId64 ", %" PRId64
                                "; with the bounds they reach past 2^60 elements and have to be smaller",
                                tensors[i].name, s->batch, s->token, s->head);
         if (tensors[i].written && reach > 0 &&
             clattn_tensor_overlaps(s, tensors[i].batch, tensors[i].tokens, tensors[i].heads, tensors[i].row))
             return clattn_fail(CLATTN_INVALID_ARGUMENT,
-                               "%s.batch, .token, .head are %" PRId64 ", %" PRId64 ", %" PRId64
+                               "%s, .token, .head are %" PRId64 ", %" PRId64 ", %" PRId64
                                "; its rows overlap, each stride has to be at least what the smaller ones span",
                                tensors[i].name, s->batch, s->token, s->head);
     }
@@ -230,6 +231,8 @@ static void fill_defaults(clattn_attention_desc *d)
         d->max_pages = (int32_t)(((int64_t)d->max_kv_len + d->page_size - 1) / d->page_size);
     if (d->block_table_stride == 0)
         d->block_table_stride = d->max_pages;
+    if (d->kv_mode != CLATTN_KV_BLOCK_TABLE)
+        d->block_table_head_stride = 0; /* all heads share a list */
     if (d->window_mode == CLATTN_WINDOW_NONE) {
         d->window_left = -1;
         d->window_right = -1;

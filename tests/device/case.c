@@ -185,6 +185,7 @@ static void normalize_pages(test_case *c)
         c->page = 16;
         c->pform = 0;
         c->holes = HOLES_NONE;
+        c->shuffle = 0;
         return;
     }
     if (c->kvmode >= KVMODE_RAGGED || c->kvform == KVFORM_LIST)

@@ -17,7 +17,7 @@ static int32_t pages_of(const problem *p, int32_t b)
 static int32_t *shuffled(const problem *p, int32_t count)
 {
     int32_t *ids = malloc((size_t)(count + 1) * sizeof(*ids));
-    ref_random random = { problem_hash(p, 20, 0) };
+    ref_random random = { problem_hash(p, 20, p->c.shuffle) };
     for (int32_t n = 0; ids && n < count; n++) {
         int32_t other = (int32_t)ref_random_range(&random, 0, n);
         ids[n] = ids[other];

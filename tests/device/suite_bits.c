@@ -49,7 +49,7 @@ static bool run_for_bits(harness *h, const test_case *c, int32_t b, bits *out_bi
     return ok;
 }
 
-static void check_repeats(harness *h, const char *line)
+void check_repeats(harness *h, const char *line, int runs)
 {
     outcome out = { PASSED, "", 0, 0.0 };
     clattn_plan *plan = NULL;
@@ -57,7 +57,7 @@ static void check_repeats(harness *h, const char *line)
     problem p;
     const test_case c = case_from(line);
     bool ok = problem_make(&p, &c) && step_upload(h, &p, &out) && step_plan(h, &p, &plan, &out);
-    for (int n = 0; ok && n < RUNS && out.verdict == PASSED; n++) {
+    for (int n = 0; ok && n < runs && out.verdict == PASSED; n++) {
         bits now = { NULL, 0 };
         ok = step_run(h, &p, plan, &out) && extract(&p, 0, n == 0 ? &first : &now);
         if (ok && n == 0)
@@ -86,8 +86,7 @@ void check_same(harness *h, const char *alone, const char *line, int32_t b)
     harness_count(h, name, NULL, &out);
 }
 
-/* One sequence alone, then among neighbours, with other bounds, without a schedule. `rest` is what both share. */
-static void check_invariance(harness *h, const char *lengths, const char *rest)
+void check_invariance(harness *h, const char *lengths, const char *rest)
 {
     static const char *const around[][2] = {
         /* before, after */
@@ -122,9 +121,9 @@ void suite_bits(harness *h)
     for (int f = 0; f < LENGTH(fragments); f++) {
         char line[256];
         snprintf(line, sizeof(line), "%s,frag=%s", prefill, fragments[f]);
-        check_repeats(h, line);
+        check_repeats(h, line, RUNS);
         snprintf(line, sizeof(line), "%s,frag=%s", decode, fragments[f]);
-        check_repeats(h, line);
+        check_repeats(h, line, RUNS);
         snprintf(line, sizeof(line), "hq=4,hk=2,d=64,dv=64,causal=1,frag=%s", fragments[f]);
         check_invariance(h, "37:203", line);
         check_invariance(h, "1:777", line);

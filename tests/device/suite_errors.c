@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "expect.h"
+#include "spoil.h"
 #include "suites.h"
 
 #define PLANS_TRIED   32
@@ -20,16 +20,6 @@ static clattn_attention_desc right_desc(void)
                                  .o = { 512, 64, 16 }, .has_lse = 1, .lse = { 32, 4, 1 });
 }
 
-typedef struct desc_error {
-    const char *names;
-    void (*spoil)(clattn_attention_desc *desc);
-} desc_error;
-
-#define SPOIL(function, ...)                                                                                           \
-    static void function(clattn_attention_desc *d)                                                                     \
-    {                                                                                                                  \
-        __VA_ARGS__;                                                                                                   \
-    }
 SPOIL(bad_struct_size, d->struct_size = 8)
 SPOIL(bad_q_dtype, d->q_dtype = (clattn_dtype)3)
 SPOIL(bad_k_dtype, d->k_dtype = (clattn_dtype)-1)
@@ -76,7 +66,7 @@ SPOIL(bad_window_mode, d->window_mode = (clattn_window_mode)2)
 SPOIL(bad_window_left, d->window_mode = CLATTN_WINDOW_LR; d->window_left = -2)
 SPOIL(bad_window_right, d->window_mode = CLATTN_WINDOW_LR; d->window_right = -7)
 SPOIL(bad_q_offset_mode, d->q_offset_mode = (clattn_q_offset_mode)3)
-SPOIL(bad_mask_kind, d->mask_kind = (clattn_mask_kind)4)
+SPOIL(bad_mask_kind, d->mask_kind = (clattn_mask_kind)5)
 SPOIL(negative_mask_batch, d->mask_kind = CLATTN_MASK_BOOL; d->mask_batch_stride = -1)
 SPOIL(negative_mask_head, d->mask_kind = CLATTN_MASK_BOOL; d->mask_head_stride = -1)
 SPOIL(negative_mask_q, d->mask_kind = CLATTN_MASK_BOOL; d->mask_q_stride = -1)
@@ -135,22 +125,6 @@ static const desc_error desc_errors[] = {
     { "mask_q_stride", negative_mask_q },
     { "mask_kv_stride", negative_mask_kv },
 };
-
-static void check_descriptions(harness *h)
-{
-    for (int n = 0; n < LENGTH(desc_errors); n++) {
-        char what[96], reasons[256];
-        clattn_attention_desc desc = right_desc();
-        clattn_plan *plan = NULL;
-        desc_errors[n].spoil(&desc);
-        snprintf(what, sizeof(what), "clattn_plan_create, description %d (%s)", n, desc_errors[n].names);
-        expect_invalid(h, what, clattn_plan_create(h->device, &desc, NULL, &plan), desc_errors[n].names);
-        clattn_plan_destroy(&plan);
-        snprintf(what, sizeof(what), "clattn_attention_supported, description %d (%s)", n, desc_errors[n].names);
-        expect_invalid(h, what, clattn_attention_supported(h->device, &desc, reasons, sizeof(reasons)),
-                       desc_errors[n].names);
-    }
-}
 
 static void check_plan_params(harness *h)
 {
@@ -309,16 +283,6 @@ static const char *const full_line =
     "batch=2,hq=4,hk=2,d=16,dv=16,qmode=ragged,kvmode=ragged_lens,q=8,kv=24,omode=array,"
     "mask=add_f32,mform=sequences,alibi=1,sinks=1,split=192,sched=0";
 
-typedef struct args_field {
-    const char *name;
-    size_t offset;
-    size_t alignment; /* of its element */
-} args_field;
-
-#define ARGS_FIELD(name, alignment)                                                                                    \
-    {                                                                                                                  \
-#name, offsetof(clattn_attention_args, name), alignment                                                        \
-    }
 static const args_field args_fields[] = {
     ARGS_FIELD(q, 4),
     ARGS_FIELD(k, 4),
@@ -335,45 +299,6 @@ static const args_field args_fields[] = {
     ARGS_FIELD(alibi_slopes, 4),
     ARGS_FIELD(sinks, 4),
 };
-
-static clattn_status run_once(harness *h, const clattn_plan *plan, const clattn_attention_args *args)
-{
-    return clattn_attention_run(plan, NULL, args, h->in_order, 0, NULL, NULL);
-}
-
-static void check_buffer(harness *h, const problem *p, const clattn_plan *plan, const args_field *field)
-{
-    char what[96];
-    clattn_attention_args args = problem_args(p);
-    clattn_buffer *buffer = (clattn_buffer *)(void *)((char *)&args + field->offset);
-    const clattn_buffer right = *buffer;
-    snprintf(what, sizeof(what), "%s is missing", field->name);
-    *buffer = (clattn_buffer){ 0 };
-    expect_invalid(h, what, run_once(h, plan, &args), field->name);
-    *buffer = right;
-    buffer->kind = (clattn_buffer_kind)5;
-    snprintf(what, sizeof(what), "%s is of an unknown kind", field->name);
-    expect_invalid(h, what, run_once(h, plan, &args), field->name);
-    *buffer = right;
-    buffer->offset += field->alignment / 2;
-    buffer->size = 0;
-    snprintf(what, sizeof(what), "%s is misaligned", field->name);
-    expect_invalid(h, what, run_once(h, plan, &args), field->name);
-    *buffer = right;
-    buffer->size = (size_t)1 << 40;
-    snprintf(what, sizeof(what), "%s is larger than its cl_mem", field->name);
-    expect_invalid(h, what, run_once(h, plan, &args), field->name);
-    buffer->size = 0;
-    buffer->offset = (size_t)1 << 40;
-    snprintf(what, sizeof(what), "%s starts past its cl_mem", field->name);
-    expect_invalid(h, what, run_once(h, plan, &args), field->name);
-    if (strcmp(field->name, "mask") == 0)
-        return; /* with offsets on the device its reach is not known */
-    *buffer = right;
-    buffer->size = right.size - field->alignment;
-    snprintf(what, sizeof(what), "%s is an element too small", field->name);
-    expect_invalid(h, what, run_once(h, plan, &args), field->name);
-}
 
 static void check_run_arguments(harness *h, const problem *p, const clattn_plan *plan)
 {
@@ -486,16 +411,27 @@ static void check_names(harness *h)
                 strcmp(clattn_status_name(CLATTN_IO_ERROR), "CLATTN_IO_ERROR") == 0 &&
                     strcmp(clattn_status_name((clattn_status)7), "unknown status") == 0);
     expect_true(h, "names of dtypes",
-                strcmp(clattn_dtype_name(CLATTN_BF16), "bf16") == 0 && clattn_dtype_name((clattn_dtype)3) == NULL);
-    expect_true(h, "sizes of dtypes", clattn_dtype_size(CLATTN_F32) == 4 && clattn_dtype_size((clattn_dtype)-1) == 0);
+                strcmp(clattn_dtype_name(CLATTN_BF16), "bf16") == 0 &&
+                    strcmp(clattn_dtype_name(CLATTN_Q4_0), "q4_0") == 0 &&
+                    clattn_dtype_name((clattn_dtype)CLATTN_DTYPE_COUNT) == NULL);
+    expect_true(h, "sizes of dtypes",
+                clattn_dtype_size(CLATTN_F32) == 4 && clattn_dtype_size(CLATTN_Q8_0) == 34 &&
+                    clattn_dtype_size((clattn_dtype)-1) == 0);
+    expect_true(h, "blocks of dtypes",
+                clattn_dtype_block_len(CLATTN_FP8) == 1 && clattn_dtype_block_len(CLATTN_Q4_0) == 32 &&
+                    clattn_dtype_block_len((clattn_dtype)CLATTN_DTYPE_COUNT) == 0);
+    expect_true(h, "alignments of dtypes",
+                clattn_dtype_alignment(CLATTN_FP8) == 1 && clattn_dtype_alignment(CLATTN_Q8_0) == 2 &&
+                    clattn_dtype_alignment((clattn_dtype)-1) == 0);
 }
 
 void suite_errors(harness *h)
 {
+    const clattn_attention_desc desc = right_desc();
     check_names(h);
     check_devices(h);
     check_empty_kernel_dir(h);
-    check_descriptions(h);
+    check_descriptions(h, &desc, desc_errors, LENGTH(desc_errors));
     check_plan_params(h);
     check_schedules(h);
     check_sums(h);

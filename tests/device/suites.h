@@ -20,6 +20,13 @@ void run_covering(harness *h, const covering_factor *factors, int count, int str
 /* Sequence b of `line` has to have the bits of `alone`'s only sequence. */
 void check_same(harness *h, const char *alone, const char *line, int32_t b);
 
+/* `runs` runs of one plan on the same buffers give the same bits. */
+void check_repeats(harness *h, const char *line, int runs);
+
+/* One sequence of `lengths` alone, then among neighbours, with other bounds, without a schedule. `rest` is what both
+ * share. */
+void check_invariance(harness *h, const char *lengths, const char *rest);
+
 /* A case from a line that is known to be right. */
 test_case case_from(const char *line);
 

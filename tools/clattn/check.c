@@ -39,7 +39,7 @@ typedef struct verdict {
 
 /* What a line of the report is about. */
 typedef struct subject {
-    const char *kernel, *fragment, *tile, *dtype, *name;
+    const char *kernel, *fragment, *tile, *dtype, *form, *name;
     int32_t head_dim, v_head_dim;
 } subject;
 
@@ -48,30 +48,43 @@ static int print_subject(tally *state, const subject *of, const verdict *found)
     state->cases++;
     state->failed += !found->passed;
     if (state->as_json) {
-        json_t *line = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:i, s:i, s:s, s:b}", "device",
+        json_t *line = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:i, s:i, s:s, s:b}", "device",
                                  state->on.info.device_name, "op", "check", "kernel", of->kernel, "fragment",
-                                 of->fragment, "tile", of->tile, "dtype", of->dtype, "head_dim", of->head_dim,
-                                 "v_head_dim", of->v_head_dim, "case", of->name, "passed", found->passed);
+                                 of->fragment, "tile", of->tile, "dtype", of->dtype, "keys", of->form, "head_dim",
+                                 of->head_dim, "v_head_dim", of->v_head_dim, "case", of->name, "passed", found->passed);
         /* JSON has no infinity: what is not finite is null */
         json_object_set_new(line, "max_error", found->error < 1e300 ? json_real(found->error) : json_null());
         json_object_set_new(line, "tolerance_ratio", found->ratio < 1e300 ? json_real(found->ratio) : json_null());
         return report_print(line);
     }
-    printf("%-15s %-12s %-38s %-5s %3d/%-3d %-15s %9.2e %8.3f  %s%s\n", of->kernel, of->fragment, of->tile, of->dtype,
-           of->head_dim, of->v_head_dim, of->name, found->error, found->ratio,
+    printf("%-15s %-12s %-38s %-5s %-15s %3d/%-3d %-15s %9.2e %8.3f  %s%s\n", of->kernel, of->fragment, of->tile,
+           of->dtype, of->form, of->head_dim, of->v_head_dim, of->name, found->error, found->ratio,
            found->passed ? "pass" : "FAIL: ", found->passed ? "" : found->reason);
     return EXIT_DONE;
 }
 
-static int print_verdict(tally *state, const check_case *row, const loaded_job *loaded,
-                         const clattn_attention_desc *desc, const verdict *found)
+/* A problem: a row in one form and type. */
+typedef struct check_problem {
+    const check_case *row;
+    const check_form *form;
+    clattn_attention_desc desc;
+} check_problem;
+
+static int print_verdict(tally *state, const check_problem *problem, const loaded_job *loaded, const verdict *found)
 {
+    const clattn_attention_desc *desc = &problem->desc;
     char kernel[256], fragment[128], tile[256];
     job_join_names(loaded, JOB_KERNEL_NAMES, kernel, sizeof kernel);
     job_join_names(loaded, JOB_FRAGMENT_NAMES, fragment, sizeof fragment);
     job_join_names(loaded, JOB_TILE_NAMES, tile, sizeof tile);
-    const subject of = { kernel,         fragment,        tile, clattn_dtype_name(desc->q_dtype), row->name,
-                         desc->head_dim, desc->v_head_dim };
+    const subject of = { .kernel = kernel,
+                         .fragment = fragment,
+                         .tile = tile,
+                         .dtype = clattn_dtype_name(desc->q_dtype),
+                         .form = problem->form->name,
+                         .name = problem->row->name,
+                         .head_dim = desc->head_dim,
+                         .v_head_dim = desc->v_head_dim };
     return print_subject(state, &of, found);
 }
 
@@ -89,13 +102,27 @@ static bool compare(const check_data *fetched, verdict *out)
     return true;
 }
 
+/* The error record, of pages. */
+static int compare_record(const loaded_job *loaded, const check_data *data, verdict *found)
+{
+    clattn_error_record record;
+    if (data->job.desc.kv_mode == CLATTN_KV_CONTIGUOUS)
+        return EXIT_DONE;
+    int status =
+        session_read_buffer(loaded->on, "the error record", &loaded->args.error_record, sizeof record, &record);
+    if (status == EXIT_DONE && found->passed && !check_record_right(&data->job, data->kv_lens, &record)) {
+        found->passed = false;
+        found->reason = "the error record is wrong";
+    }
+    return status;
+}
+
 /* One step of a plan, compared with the reference. */
-static int check_step(tally *state, const check_case *row, loaded_job *loaded, const clattn_attention_desc *desc,
-                      int32_t q_len, int32_t kv_len)
+static int check_step(tally *state, const check_problem *problem, loaded_job *loaded, int32_t q_len, int32_t kv_len)
 {
     check_data data;
     verdict found = { .passed = false };
-    int status = check_fill(row, desc, q_len, kv_len, &data);
+    int status = check_fill(problem->row, &problem->desc, q_len, kv_len, &data);
     if (status == EXIT_DONE)
         status = job_load_step(loaded, &data.job);
     if (status == EXIT_DONE)
@@ -103,9 +130,11 @@ static int check_step(tally *state, const check_case *row, loaded_job *loaded, c
     if (status == EXIT_DONE)
         status = job_fetch(loaded, &data.job);
     if (status == EXIT_DONE && !compare(&data, &found))
-        status = fail("no memory for the reference of the case '%s'", row->name);
+        status = fail("no memory for the reference of the case '%s'", problem->row->name);
     if (status == EXIT_DONE)
-        status = print_verdict(state, row, loaded, desc, &found);
+        status = compare_record(loaded, &data, &found);
+    if (status == EXIT_DONE)
+        status = print_verdict(state, problem, loaded, &found);
     check_free(&data);
     return status;
 }
@@ -123,19 +152,18 @@ static int32_t decode_q_len(const clattn_plan_info *info, const check_dims *dims
     return 2 * (dims->q_heads / dims->kv_heads) <= info->decode_max_rows ? 2 : 1;
 }
 
-static int check_row(tally *state, const char *fragment, const check_case *row, const check_dims *dims,
+static int check_row(tally *state, const char *fragment, check_problem *problem, const check_dims *dims,
                      clattn_dtype dtype)
 {
-    clattn_attention_desc desc;
     clattn_plan_params params = CLATTN_PLAN_PARAMS(.fragment = fragment);
     loaded_job loaded;
-    check_describe(row, dims, dtype, &desc);
-    int status = job_load_plan(&state->on, &desc, &params, &loaded);
+    check_describe(problem->row, problem->form, dims, dtype, &problem->desc);
+    int status = job_load_plan(&state->on, &problem->desc, &params, &loaded);
     if (status != EXIT_DONE)
         return status;
-    status = check_step(state, row, &loaded, &desc, 77, PREFILL_KV_LEN);
+    status = check_step(state, problem, &loaded, 77, PREFILL_KV_LEN);
     if (status == EXIT_DONE)
-        status = check_step(state, row, &loaded, &desc, decode_q_len(&loaded.info, dims), decode_kv_len(&loaded.info));
+        status = check_step(state, problem, &loaded, decode_q_len(&loaded.info, dims), decode_kv_len(&loaded.info));
     job_unload(&loaded);
     return status;
 }
@@ -150,13 +178,31 @@ static int print_skipped(tally *state, const char *fragment, const char *reason)
     return EXIT_DONE;
 }
 
+/* Traits of the general mask class, whose programs have the code of the others in them. */
+#define GENERAL_TRAITS (CASE_SOFTCAP | CASE_ALIBI | CASE_MASK_BOOL | CASE_MASK_F32 | CASE_MASK_F16 | CASE_MASK_BITS)
+
+static int mask_class(const check_case *row)
+{
+    return row->traits & GENERAL_TRAITS ? 2 : row->traits & (CASE_CAUSAL | CASE_WINDOW) ? 1 : 0;
+}
+
+/* The form that --quick has for the last case, so that trying costs no program of its own. */
+static const check_form *form_of_last(void)
+{
+    const check_form *form = check_forms;
+    while (form < check_forms + check_form_count - 1 &&
+           !(form->quick_classes >> mask_class(&check_cases[check_case_count - 1]) & 1))
+        form++;
+    return form;
+}
+
 /* Whether the device can run the fragment: *runs. Fails when no case could be told from another, as without sources. */
 static int try_fragment(tally *state, const char *fragment, bool *runs)
 {
     clattn_attention_desc desc;
     clattn_plan_params params = CLATTN_PLAN_PARAMS(.fragment = fragment);
     clattn_plan *plan = NULL;
-    check_describe(&check_cases[check_case_count - 1], &all_dims[0], CLATTN_F32, &desc);
+    check_describe(&check_cases[check_case_count - 1], form_of_last(), &all_dims[0], CLATTN_F32, &desc);
     clattn_status status = clattn_plan_create(state->on.device, &desc, &params, &plan);
     clattn_plan_destroy(&plan);
     *runs = status != CLATTN_UNSUPPORTED;
@@ -165,35 +211,42 @@ static int try_fragment(tally *state, const char *fragment, bool *runs)
     return *runs ? EXIT_DONE : print_skipped(state, fragment, clattn_last_error());
 }
 
-/* Traits of the general mask class, whose programs have the code of the others in them. */
-#define GENERAL_TRAITS (CASE_SOFTCAP | CASE_ALIBI | CASE_MASK_BOOL | CASE_MASK_F32 | CASE_MASK_F16)
-
-static bool is_chosen(const tally *state, const char *fragment, const check_case *row, int dtype)
+static bool is_quick(const tally *state, const char *fragment, const check_problem *problem, int dtype)
 {
-    if (!state->quick)
-        return true;
+    const check_case *row = problem->row;
+    if (!(problem->form->quick_classes >> mask_class(row) & 1))
+        return false;
     if (strcmp(fragment, state->on.info.fragment) != 0)
         return dtype == CLATTN_F32 && (row->traits & GENERAL_TRAITS) != 0;
     return (row->quick_dtypes >> dtype & 1) != 0;
 }
 
+static void check_rows(tally *state, const char *fragment, const check_form *form, const check_dims *dims, int dtype)
+{
+    for (int i = 0; i < check_case_count; i++) {
+        check_problem problem = { .row = &check_cases[i], .form = form };
+        if (state->quick && !is_quick(state, fragment, &problem, dtype))
+            continue;
+        if (check_row(state, fragment, &problem, dims, (clattn_dtype)dtype) != EXIT_DONE) {
+            state->cases++; /* it said why; the other cases still tell something */
+            state->failed++;
+        }
+    }
+}
+
 static int check_fragment(tally *state, const char *fragment)
 {
-    size_t num_dims = state->quick ? 1 : sizeof all_dims / sizeof *all_dims;
+    const size_t num_dims = sizeof all_dims / sizeof *all_dims;
     bool runs = false;
     int status = try_fragment(state, fragment, &runs);
     if (status != EXIT_DONE || !runs)
         return status;
-    for (size_t d = 0; d < num_dims; d++)
-        for (int dtype = 0; dtype < CLATTN_FLOAT_DTYPE_COUNT; dtype++)
-            for (int i = 0; i < check_case_count; i++) {
-                if (!is_chosen(state, fragment, &check_cases[i], dtype))
-                    continue;
-                if (check_row(state, fragment, &check_cases[i], &all_dims[d], (clattn_dtype)dtype) != EXIT_DONE) {
-                    state->cases++; /* it said why; the other cases still tell something */
-                    state->failed++;
-                }
-            }
+    for (int form = 0; form < check_form_count; form++) {
+        const bool all = form == 0 && !state->quick; /* see check_forms.def */
+        for (size_t d = 0; d < (all ? num_dims : 1); d++)
+            for (int dtype = 0; dtype < (all || state->quick ? CLATTN_FLOAT_DTYPE_COUNT : 1); dtype++)
+                check_rows(state, fragment, &check_forms[form], &all_dims[d], dtype);
+    }
     return EXIT_DONE;
 }
 
@@ -234,7 +287,14 @@ static void check_cache_operations(tally *state)
         const cache_row *row = &cache_rows[i];
         verdict found = { .reason = "a byte or the error record is wrong" };
         const int32_t dim = check_gather_dim(row->from);
-        const subject of = { row->kernel, "none", "", clattn_dtype_name(row->from), row->name, dim, dim };
+        const subject of = { .kernel = row->kernel,
+                             .fragment = "none",
+                             .tile = "",
+                             .dtype = clattn_dtype_name(row->from),
+                             .form = "",
+                             .name = row->name,
+                             .head_dim = dim,
+                             .v_head_dim = dim };
         if (state->quick && !row->quick)
             continue;
         if (run_cache_row(&state->on, row, &found.passed) != EXIT_DONE) {
@@ -250,8 +310,14 @@ static void check_cache_operations(tally *state)
 static void check_merges(tally *state)
 {
     for (clattn_dtype dtype = 0; dtype < CLATTN_FLOAT_DTYPE_COUNT; dtype++) {
-        const subject of = { "merge",         "none",         "", clattn_dtype_name(dtype), "empty parts",
-                             CHECK_MERGE_DIM, CHECK_MERGE_DIM };
+        const subject of = { .kernel = "merge",
+                             .fragment = "none",
+                             .tile = "",
+                             .dtype = clattn_dtype_name(dtype),
+                             .form = "",
+                             .name = "empty parts",
+                             .head_dim = CHECK_MERGE_DIM,
+                             .v_head_dim = CHECK_MERGE_DIM };
         check_merge_result merged;
         if (check_merge(&state->on, dtype, &merged) != EXIT_DONE) {
             state->cases++; /* it said why */
@@ -284,8 +350,8 @@ int command_check(const options *given)
     if (status != EXIT_DONE)
         return status;
     if (!state.as_json)
-        printf("%-15s %-12s %-38s %-5s %-7s %-15s %9s %8s\n", "kernel", "fragment", "tile", "dtype", "dims", "case",
-               "error", "of tol.");
+        printf("%-15s %-12s %-38s %-5s %-15s %-7s %-15s %9s %8s\n", "kernel", "fragment", "tile", "dtype", "keys",
+               "dims", "case", "error", "of tol.");
     for (size_t i = 0; i < sizeof fragments / sizeof *fragments && status == EXIT_DONE; i++)
         status = check_fragment(&state, fragments[i]);
     if (status == EXIT_DONE) {

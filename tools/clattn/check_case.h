@@ -4,6 +4,7 @@
 
 /* The problems of `clattn check`, made from rows and seeds. */
 
+#include "check_form.h"
 #include "job.h"
 
 enum {
@@ -21,6 +22,7 @@ enum {
     CASE_MASK_F16 = 1 << 11, /* broadcast over batch and queries */
     CASE_NAN_V = 1 << 13,    /* one key's V is NaN in one dim: only rows that attend it may be, and only there */
     CASE_BSHD = 1 << 12,
+    CASE_MASK_BITS = 1 << 14, /* of its own for each query head, query and key */
 };
 
 enum { ON_F32 = 1 << CLATTN_F32, ON_F16 = 1 << CLATTN_F16, ON_BF16 = 1 << CLATTN_BF16 };
@@ -42,12 +44,14 @@ typedef struct check_dims {
 typedef struct check_data {
     job job;
     void *owned[JOB_INPUT_COUNT];
-    int32_t *q_lens;  /* ragged, else NULL */
-    int32_t *kv_lens; /* where they differ, else NULL */
+    int32_t *q_lens, *kv_lens; /* of sequences */
+    check_pages pages;
+    clattn_error_record record; /* as it is before a run */
 } check_data;
 
 /* What a plan of the case is made from: lengths are bounds. */
-void check_describe(const check_case *row, const check_dims *dims, clattn_dtype dtype, clattn_attention_desc *desc);
+void check_describe(const check_case *row, const check_form *form, const check_dims *dims, clattn_dtype dtype,
+                    clattn_attention_desc *desc);
 
 /* Fills a step with `q_len` queries and `kv_len` keys at most; every row of K and V that no query may attend is NaN,
  * and O and LSE hold CHECK_UNTOUCHED bytes. Exit status; check_free() in either case. */

@@ -20,6 +20,12 @@ typedef enum job_input {
     JOB_CU_SEQLENS_KV,
     JOB_KV_LENS,
     JOB_Q_OFFSETS,
+    JOB_BLOCK_TABLE, /* or page_indices */
+    JOB_K_SCALES,
+    JOB_V_SCALES,
+    JOB_PAGE_INDPTR,
+    JOB_LAST_PAGE_LEN,
+    JOB_ERROR_RECORD,
     JOB_MASK,
     JOB_ALIBI,
     JOB_SINKS,
