@@ -19,6 +19,7 @@ static const struct {
     { CLATTN_OPENCL_ERROR, "CLATTN_OPENCL_ERROR" },
     { CLATTN_BUILD_FAILED, "CLATTN_BUILD_FAILED" },
     { CLATTN_IO_ERROR, "CLATTN_IO_ERROR" },
+    { CLATTN_OUT_OF_PAGES, "CLATTN_OUT_OF_PAGES" },
 };
 
 #define CLATTN_CL_ERROR(name) { name, #name },
