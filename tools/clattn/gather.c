@@ -70,8 +70,8 @@ static int read_cache(gather_problem *subject)
                         (long long)bounds[i].high);
     subject->dtype = header->type == NPY_F16 ? CLATTN_F16 : CLATTN_F32;
     const int64_t *n = header->shape;
-    subject->desc = CLATTN_GATHER_DESC(.dtype = subject->dtype, .pages = (int32_t)n[0], .page_size = (int32_t)n[1],
-                                       .kv_heads = (int32_t)n[2], .head_dim = (int32_t)n[3],
+    subject->desc = CLATTN_GATHER_DESC(.dtype = subject->dtype, .out_dtype = subject->dtype, .pages = (int32_t)n[0],
+                                       .page_size = (int32_t)n[1], .kv_heads = (int32_t)n[2], .head_dim = (int32_t)n[3],
                                        .cache = { n[1] * n[2] * n[3], n[2] * n[3], n[3] });
     return operand_convert(cache, subject->dtype);
 }
