@@ -20,6 +20,7 @@
 #include <clattn/program_cache.h>
 #include <clattn/attention.h>
 #include <clattn/kv_cache.h>
+#include <clattn/merge.h>
 #include <clattn/pages.h>
 #include <clattn/cache_append.h>
 

@@ -28,16 +28,19 @@ typedef struct place {
     double max_abs_logit;
 } place;
 
+double ref_error_ratio(const ref_tolerance *tolerance, double max_abs_logit, double got, double want)
+{
+    if (isfinite(got) && isfinite(want))
+        return fabs(got - want) /
+               (tolerance->absolute + tolerance->logit * max_abs_logit + tolerance->relative * fabs(want));
+    return (isnan(got) && isnan(want)) || got == want ? 0.0 : (double)INFINITY;
+}
+
 static void compare_element(const ref_tolerance *tolerance, const place *at, double got, double want,
                             ref_comparison *result)
 {
-    double error = 0.0, ratio = 0.0;
-    if (isfinite(got) && isfinite(want)) {
-        error = fabs(got - want);
-        ratio = error / (tolerance->absolute + tolerance->logit * at->max_abs_logit + tolerance->relative * fabs(want));
-    } else if (!(isnan(got) && isnan(want)) && got != want) {
-        ratio = (double)INFINITY;
-    }
+    const double error = isfinite(got) && isfinite(want) ? fabs(got - want) : 0.0;
+    const double ratio = ref_error_ratio(tolerance, at->max_abs_logit, got, want);
     result->failed += ratio > 1.0;
     result->max_error = fmax(result->max_error, error);
     if (result->compared == 0 || ratio > result->max_ratio) {

@@ -9,6 +9,7 @@
 #include <stdbool.h>
 
 #include <clattn/attention.h>
+#include <clattn/merge.h>
 
 /* Host twins of clattn_attention_args, read by the strides, types and modes of a description. */
 typedef struct ref_inputs {
@@ -51,11 +52,29 @@ bool ref_attention_row(const clattn_attention_desc *desc, const ref_inputs *in, 
 int64_t ref_o_index(const clattn_attention_desc *desc, const ref_inputs *in, int32_t b, int32_t i, int32_t q_head);
 int64_t ref_lse_index(const clattn_attention_desc *desc, const ref_inputs *in, int32_t b, int32_t i, int32_t q_head);
 
+/* Host twins of clattn_merge_args. */
+typedef struct ref_merge_inputs {
+    const void *o_parts;
+    const float *lse_parts, *sinks; /* sinks are read with has_sinks */
+    int32_t parts;
+} ref_merge_inputs;
+
+/* Parts of a row that are not empty. */
+int32_t ref_merge_filled(const clattn_merge_desc *desc, const ref_merge_inputs *in, int32_t token, int32_t head);
+
+/* One row of a merge: out[v_head_dim]; returns its LSE. */
+double ref_merge_row(const clattn_merge_desc *desc, const ref_merge_inputs *in, int32_t token, int32_t head,
+                     double *out);
+
 /* |o - y| <= absolute + logit * max|logit| + relative * |y|, by the type that O is stored in. */
 typedef struct ref_tolerance {
     double absolute, logit, relative;
 } ref_tolerance;
 ref_tolerance ref_tolerance_of(clattn_dtype dtype);
+
+/* The error of one element over its tolerance: up to 1 is right. NaN matches NaN only, Inf the same Inf only, else the
+ * result is infinite. */
+double ref_error_ratio(const ref_tolerance *tolerance, double max_abs_logit, double got, double want);
 
 /* Which rows of a sequence are compared. Rows next to multiples of `row_tile`, the first and the last come always; the
  * others are drawn by `seed` until max_rows_per_head are chosen. 0: every row. */
