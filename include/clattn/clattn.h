@@ -23,5 +23,6 @@
 #include <clattn/merge.h>
 #include <clattn/pages.h>
 #include <clattn/cache_append.h>
+#include <clattn/cache_copy.h>
 
 #endif

@@ -153,14 +153,12 @@ static void check_types(harness *h)
             snprintf(name, sizeof(name), "%s to %s", clattn_dtype_name((clattn_dtype)src),
                      clattn_dtype_name((clattn_dtype)dtype));
             const int32_t tail = clattn_dtype_block_len((clattn_dtype)dtype) > 1 ? 0 : 7;
-            const append_case c = {
-                name,
-                { { (clattn_dtype)src, (clattn_dtype)dtype, 64 + tail }, { (clattn_dtype)src, (clattn_dtype)dtype, 32 } },
-                7,
-                7,
-                60,
-                .values = APPEND_HOSTILE
-            };
+            append_case c = { .name = name, .page_size = 7, .heads = 7, .tokens = 60, .values = APPEND_HOSTILE };
+            for (int n = 0; n < 2; n++) {
+                c.planes[n].src = (clattn_dtype)src;
+                c.planes[n].dtype = (clattn_dtype)dtype;
+                c.planes[n].dim = n == 0 ? 64 + tail : 32;
+            }
             check_case(h, &c);
         }
 }
