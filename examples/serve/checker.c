@@ -7,7 +7,7 @@
 /* The larger one; a NaN is larger than anything. */
 double worse(double a, double b)
 {
-    return isnan(a) || isnan(b) ? INFINITY : fmax(a, b);
+    return isnan(a) || isnan(b) ? HUGE_VAL : fmax(a, b);
 }
 
 /* One query of one head over the keys 0 .. position; returns how far `output` is off, as a part of the tolerance. */
