@@ -55,7 +55,7 @@ job *jobs_make(uint64_t seed, int32_t requests, int32_t *num_jobs)
     uint64_t state = seed;
     int32_t count = 0, arrival = 0;
     for (int32_t request = 0; request < requests; request++) {
-        arrival += between(&state, 0, 6);
+        arrival += request > 0 ? between(&state, 0, 5) : 0;
         int32_t samples = request % 3 == 1 ? between(&state, 2, MAX_SAMPLES) : 1;
         uint64_t tenant = request % 5 == 4;
         int32_t prompt = SYSTEM_PROMPT + between(&state, 5, 90);

@@ -25,7 +25,7 @@ enum { NUM_OPTIONS = 5 };
 
 static void list_options(options *o, option list[NUM_OPTIONS])
 {
-    *o = (options){ .steps = 400, .seed = 1, .layers = 2, .requests = 12 };
+    *o = (options){ .steps = 400, .seed = 1, .layers = 2, .requests = 16 };
     const option all[NUM_OPTIONS] = {
         { "--steps", &o->steps, 1, 1000000, "most steps that are run" },
         { "--seed", &o->seed, 0, INT64_MAX, "of the requests and of all rows" },
@@ -132,7 +132,7 @@ int main(int argc, char **argv)
     const clattn_error_record errors = engine_errors(e);
     if (errors.kinds)
         printf("kernels reported bad indices: kinds %u, sequence %u\n", errors.kinds, errors.sequence);
-    printf("largest difference from attention in double: %.2f of what is tolerated\n", s.worst);
+    printf("largest difference from attention in double: %.1e of what is tolerated\n", s.worst);
     for (int i = 0; i < STEPS_IN_FLIGHT; i++)
         engine_free_step(&s.steps[i]);
     scheduler_free(&s);

@@ -21,7 +21,7 @@ enum { Q_HEADS = 4, KV_HEADS = 2, DIM = 64, MAX_LAYERS = 16 };
 enum { QKV_HEADS = Q_HEADS + 2 * KV_HEADS }; /* of a token's packed row: queries, keys, values */
 
 /* The server's bounds. The cache is small on purpose: it runs out of pages. */
-enum { PAGE_SIZE = 16, NUM_PAGES = 44, NUM_HOST_PAGES = 20 };
+enum { PAGE_SIZE = 16, NUM_PAGES = 44, NUM_HOST_PAGES = 14 };
 enum { MAX_TOKENS = 256, MAX_PAGES = MAX_TOKENS / PAGE_SIZE }; /* of one sequence */
 enum { MAX_BATCH = 12, MAX_STEP_TOKENS = 64, MAX_CHUNK = 32 };
 enum { MAX_REQUESTS = 1000, MAX_SAMPLES = 4 };
