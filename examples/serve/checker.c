@@ -53,7 +53,7 @@ double check_step(const step *st, int32_t layers)
     for (int32_t b = 0; b < st->batch; b++) {
         const int32_t first = st->indices.cu_seqlens[b], q_len = st->q_lens[b];
         const int32_t position = st->indices.kv_lens[b] - q_len;
-        for (int32_t i = 0; i < q_len; i += q_len > 1 ? q_len - 1 : 1)
+        for (int32_t i = 0; i<q_len; i += q_len> 1 ? q_len - 1 : 1)
             worst = worse(worst, check_token(st->jobs[b], position + i, layers, st->output + (first + i) * size));
     }
     return worst;

@@ -85,10 +85,11 @@ static clattn_page_strides cache_strides(void)
 /* One plan serves every layer and every mix of prompts and single tokens within these bounds. */
 static void plan_attention(engine *e)
 {
-    clattn_attention_desc desc = CLATTN_ATTENTION_DESC(
-            .k_dtype = CLATTN_F16, .v_dtype = CLATTN_F16, .q_heads = Q_HEADS, .kv_heads = KV_HEADS, .head_dim = DIM,
-            .max_batch = MAX_BATCH, .max_q_len = MAX_CHUNK, .max_kv_len = MAX_TOKENS, .max_q_tokens = MAX_STEP_TOKENS,
-            .q_length_mode = CLATTN_LENGTH_RAGGED, .kv_length_mode = CLATTN_LENGTH_PER_SEQUENCE, .causal = 1);
+    clattn_attention_desc desc =
+        CLATTN_ATTENTION_DESC(.k_dtype = CLATTN_F16, .v_dtype = CLATTN_F16, .q_heads = Q_HEADS, .kv_heads = KV_HEADS,
+                              .head_dim = DIM, .max_batch = MAX_BATCH, .max_q_len = MAX_CHUNK, .max_kv_len = MAX_TOKENS,
+                              .max_q_tokens = MAX_STEP_TOKENS, .q_length_mode = CLATTN_LENGTH_RAGGED,
+                              .kv_length_mode = CLATTN_LENGTH_PER_SEQUENCE, .causal = 1);
     desc.kv_mode = CLATTN_KV_BLOCK_TABLE;
     desc.page_size = PAGE_SIZE;
     desc.pages = NUM_PAGES;
@@ -101,11 +102,11 @@ static void plan_attention(engine *e)
 
 static void plan_append(engine *e)
 {
-    const clattn_append_plane plane = { .dtype = CLATTN_F16, .head_dim = DIM, .cache = cache_strides(),
-                                        .src = { .token = row_elements(e), .head = DIM } };
-    const clattn_append_desc desc =
-        CLATTN_APPEND_DESC(.page_size = PAGE_SIZE, .pages = NUM_PAGES, .kv_heads = KV_HEADS,
-                           .max_tokens = MAX_STEP_TOKENS, .k = plane, .v = plane);
+    const clattn_append_plane plane = {
+        .dtype = CLATTN_F16, .head_dim = DIM, .cache = cache_strides(), .src = { .token = row_elements(e), .head = DIM }
+    };
+    const clattn_append_desc desc = CLATTN_APPEND_DESC(.page_size = PAGE_SIZE, .pages = NUM_PAGES, .kv_heads = KV_HEADS,
+                                                       .max_tokens = MAX_STEP_TOKENS, .k = plane, .v = plane);
     check(clattn_append_plan_create(e->device, &desc, &e->append));
 }
 

@@ -82,9 +82,10 @@ static void print_step(const scheduler *s, const step *st)
 {
     clattn_pages_stats pages;
     check(clattn_pages_get_stats(s->pages, 0, &pages));
-    printf("step %4llu: %2d sequences, %2d tokens; pages: %2d used (%d shared), %2d cached, %2d free, %2d on the host\n",
-           (unsigned long long)st->number, (int)st->batch, (int)st->tokens, (int)pages.used, (int)pages.shared,
-           (int)pages.cached, (int)(pages.free + pages.waiting), (int)pages.host_used);
+    printf(
+        "step %4llu: %2d sequences, %2d tokens; pages: %2d used (%d shared), %2d cached, %2d free, %2d on the host\n",
+        (unsigned long long)st->number, (int)st->batch, (int)st->tokens, (int)pages.used, (int)pages.shared,
+        (int)pages.cached, (int)(pages.free + pages.waiting), (int)pages.host_used);
 }
 
 static void report(const scheduler *s, const engine *e, double seconds)

@@ -15,7 +15,7 @@ void scheduler_init(scheduler *s, job *jobs, int32_t num_jobs, int32_t layers)
 {
     const clattn_pages_group group = { .num_pages = NUM_PAGES, .num_host_pages = NUM_HOST_PAGES };
     const clattn_pages_params params =
-        CLATTN_PAGES_PARAMS(.page_size = PAGE_SIZE, .num_groups = 1, .groups = &group, 
+        CLATTN_PAGES_PARAMS(.page_size = PAGE_SIZE, .num_groups = 1, .groups = &group,
                             .max_sequences = MAX_BATCH + NUM_HOST_PAGES, .max_tokens = MAX_TOKENS, .share_prefixes = 1);
     memset(s, 0, sizeof(*s));
     check(clattn_pages_create(&params, &s->pages));
@@ -59,8 +59,8 @@ static int32_t places(const job *j)
     return j->sample == 0 && j->length == j->prompt_length ? j->num_samples : 1;
 }
 
-/* Lets the youngest job go that is younger than `needs` and not in this step. Its pages wait until the step has retired,
- * so that this makes room for the next one. */
+/* Lets the youngest job go that is younger than `needs` and not in this step. Its pages wait until the step has
+ * retired, so that this makes room for the next one. */
 static void preempt(scheduler *s, step *st, const job *needs)
 {
     job *victim = NULL;
@@ -153,8 +153,8 @@ static void fill_indices(scheduler *s, step *st)
     clattn_sequence sequences[MAX_BATCH];
     for (int32_t b = 0; b < st->batch; b++)
         sequences[b] = st->jobs[b]->sequence;
-    check(clattn_pages_block_table(s->pages, 0, sequences, st->batch, st->indices.block_table[0], MAX_PAGES,
-                                   MAX_PAGES));
+    check(
+        clattn_pages_block_table(s->pages, 0, sequences, st->batch, st->indices.block_table[0], MAX_PAGES, MAX_PAGES));
     check(clattn_pages_kv_lens(s->pages, sequences, st->batch, st->indices.kv_lens));
 }
 

@@ -38,16 +38,16 @@ typedef enum job_state {
 /* One sample of a request: a sequence of tokens that grows. */
 typedef struct job {
     job_state state;
-    int32_t arrival;              /* the step in which its request comes */
-    int32_t sample, num_samples;  /* of its request; the samples of a request follow one another */
-    uint64_t tenant;              /* requests of different tenants share no pages */
-    int32_t prompt_length;        /* tokens */
-    int32_t end_length;           /* done with this many tokens */
-    int32_t length;               /* tokens known so far: the prompt, then what was sampled */
-    int32_t computed;             /* of these, tokens with keys and values in the cache */
-    int32_t step_tokens;          /* tokens that the current step computes; 0: it sits out */
-    uint64_t admitted;            /* the step in which it last began to run */
-    clattn_sequence sequence;     /* while it is swapped or runs */
+    int32_t arrival;             /* the step in which its request comes */
+    int32_t sample, num_samples; /* of its request; the samples of a request follow one another */
+    uint64_t tenant;             /* requests of different tenants share no pages */
+    int32_t prompt_length;       /* tokens */
+    int32_t end_length;          /* done with this many tokens */
+    int32_t length;              /* tokens known so far: the prompt, then what was sampled */
+    int32_t computed;            /* of these, tokens with keys and values in the cache */
+    int32_t step_tokens;         /* tokens that the current step computes; 0: it sits out */
+    uint64_t admitted;           /* the step in which it last began to run */
+    clattn_sequence sequence;    /* while it is swapped or runs */
     int32_t tokens[MAX_TOKENS];
     uint64_t history[MAX_TOKENS]; /* a hash of the tokens up to and with each one */
 } job;
@@ -117,8 +117,8 @@ typedef struct scheduler {
     clattn_pages *pages;
     job *jobs;
     int32_t num_jobs, num_done;
-    int32_t running; /* places of the batch that are taken */
-    bool preempted;  /* in this step */
+    int32_t running;             /* places of the batch that are taken */
+    bool preempted;              /* in this step */
     step steps[STEPS_IN_FLIGHT]; /* a ring: step n is steps[n % STEPS_IN_FLIGHT] */
     uint64_t next;               /* the step to begin */
     int32_t in_flight;           /* steps before it that have not retired */
