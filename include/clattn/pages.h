@@ -20,7 +20,7 @@ extern "C" {
  * last one is full. Token j of a sequence lies in page block_table[j / page_size], at place j % page_size; the token's
  * slot is the number page * page_size + place.
  *
- *     page_size 4, a sequence of 6 tokens, and a fork of it that went on with one token of its own
+ *     page_size 4; sequence a of 6 tokens; b, forked from it, went on with a token of its own
  *
  *     sequence a: tokens  A B C D   E F          block table  [ 7, 2 ]      page 7: A B C D    page 2: E F . .
  *     sequence b: tokens  A B C D   E F G        block table  [ 7, 5 ]      page 5: E F G .
@@ -55,20 +55,20 @@ extern "C" {
  * When pages are reused. The manager runs ahead of the device: a page that a sequence lets go of may still be read by
  * steps under way. It is therefore kept back until clattn_pages_retire says that the step which was current when it was
  * let go of has finished. Callers that run everything on one in-order queue need no steps: with neither call, pages are
- * reused at once. Then each copy or swap list has to be enqueued before the next call that may hand out pages, other
- * than appends of the same step.
+ * reused at once. Then each swap list has to be enqueued before whatever comes next, and the list of a step's copies
+ * before the first of its commits.
  *
  * Rules for every function here. One thread at a time may use a manager; nothing is locked. After creation nothing is
- * allocated; appending costs constant time a token, other calls at most constant time for each page of the sequence. A
- * call that fails changes nothing, neither in the manager nor in the caller's arrays. A NULL pointer (where the comment
- * does not allow it), a sequence that does not exist (any more), and a swapped sequence where it is not allowed are
- * CLATTN_INVALID_ARGUMENT everywhere; what else a function returns stands beside it. CLATTN_OUT_OF_PAGES always says
- * that something of the manager's is used up for now (pages, host pages, sequences: the message says which and how many
- * would do), and that it can work later. */
+ * allocated; appending costs constant time a token, other calls at most constant time for each page that they go over.
+ * A call that fails changes nothing, neither in the manager nor in the caller's arrays. A NULL pointer (where the
+ * comment does not allow it), a sequence that does not exist (any more), and a swapped sequence where it is not allowed
+ * are CLATTN_INVALID_ARGUMENT everywhere; what else a function returns stands beside it. CLATTN_OUT_OF_PAGES always
+ * says that something of the manager's is used up for now (pages, host pages, sequences: the message says which and how
+ * many would do), and that it can work later. */
 typedef struct clattn_pages clattn_pages;
 
 /* A sequence: a value to copy and compare. 0 is never one. Once freed, its value is refused for good; it is not given
- * to another sequence (before 2^32 others have had the same place). */
+ * to another sequence (before 2^31 others have had the same place). */
 typedef uint64_t clattn_sequence;
 
 #define CLATTN_PAGES_MAX_GROUPS   16
@@ -87,8 +87,8 @@ typedef struct clattn_pages_group {
     int32_t reserved[4]; /* 0 */
 } clattn_pages_group;
 
-/* Bounds of a manager. Memory for all of them is taken at creation: mostly 4 bytes a sequence, group and page that the
- * longest sequence has, about 50 a page, and, with share_prefixes, about 60 + 4 * page_size more a page. */
+/* Bounds of a manager. Memory for all of them is taken at creation: 4 bytes for each sequence, group and page of the
+ * longest sequence, about 40 a page, and, with share_prefixes, about 50 + 4 * page_size more a page. */
 typedef struct clattn_pages_params {
     size_t struct_size;
     int32_t page_size;                /* tokens a page, 1 to 256; 0: 16 */
@@ -108,8 +108,9 @@ typedef struct clattn_pages_params {
 CLATTN_API void clattn_pages_params_init(clattn_pages_params *params);
 
 /* Makes a manager with all pages free.
- *   CLATTN_INVALID_ARGUMENT  an unknown struct_size, a field out of its range (the message names it), bounds whose
- * tables do not fit the address space CLATTN_OUT_OF_MEMORY */
+ *   CLATTN_INVALID_ARGUMENT  an unknown struct_size; a field out of its range (the message names it); bounds whose
+ *                            tables do not fit the address space
+ *   CLATTN_OUT_OF_MEMORY */
 CLATTN_API clattn_status clattn_pages_create(const clattn_pages_params *params, clattn_pages **out);
 
 /* Frees the manager with all its sequences. The device's buffers are the caller's. */
@@ -150,11 +151,16 @@ CLATTN_API clattn_status clattn_pages_attach(clattn_pages *pages, clattn_sequenc
 CLATTN_API clattn_status clattn_pages_match(clattn_pages *pages, clattn_sequence sequence, const int32_t *tokens,
                                             int32_t count, int32_t *found);
 
-/* Pairs of page numbers that a device operation is to work through: room for `capacity` of them, of which the first
- * `count` are set. Calls add theirs behind, so that one list serves a whole step; the caller sets count to 0 to start
- * again. A list with too little room is CLATTN_INVALID_ARGUMENT; the message says how much is needed. */
+/* The content of page src goes to page dst; one of them is a host page where sequences are swapped. */
+typedef struct clattn_page_pair {
+    int32_t src, dst;
+} clattn_page_pair;
+
+/* Pairs that a device operation is to work through: room for `capacity` of them, of which the first `count` are set.
+ * Calls add theirs behind, so that one list serves a whole step; the caller sets count to 0 to start again. A list with
+ * too little room is CLATTN_INVALID_ARGUMENT; the message says how much is needed. */
 typedef struct clattn_page_list {
-    int32_t (*pairs)[2]; /* [capacity]: from, to; NULL where capacity is 0 */
+    clattn_page_pair *pairs; /* [capacity] */
     int32_t capacity;
     int32_t count;
 } clattn_page_list;
@@ -169,9 +175,9 @@ typedef struct clattn_page_list {
  *
  * The tokens are uncommitted until clattn_pages_commit; more may be appended behind them before that. `tokens` are
  * their numbers, as the model sees them; without share_prefixes they are not read and may be NULL.
- *   CLATTN_INVALID_ARGUMENT  count is negative; the sequence would pass max_tokens; slot_stride below count, with
- * several groups; a list of copies (one a group, with room for a pair each) is too small CLATTN_OUT_OF_PAGES      a
- * group has too few pages left, those that may be given up included */
+ *   CLATTN_INVALID_ARGUMENT  count is negative; the sequence would pass max_tokens; slot_stride is below count, with
+ *                            several groups; a pair has to be listed, and copies is NULL or that group's list is full
+ *   CLATTN_OUT_OF_PAGES      a group has too few pages left, those that may be given up included */
 CLATTN_API clattn_status clattn_pages_append(clattn_pages *pages, clattn_sequence sequence, const int32_t *tokens,
                                              int32_t count, int64_t *slot_mapping, int64_t slot_stride,
                                              clattn_page_list *copies);
@@ -186,8 +192,9 @@ CLATTN_API clattn_status clattn_pages_commit(clattn_pages *pages, clattn_sequenc
  * its appends listed have to come off the list. Attachments stay. Findable pages that the append gave up are gone. */
 CLATTN_API clattn_status clattn_pages_abandon(clattn_pages *pages, clattn_sequence sequence);
 
-/* Shortens the sequence to `length` tokens, for example to drop draft tokens that were not accepted. Attachments that
- * start at or past `length` are forgotten. Holes stay holes.
+/* Shortens the sequence to `length` tokens, for example to drop draft tokens that were not accepted. What is appended
+ * next is written over them, or to a copy of the page where others have it. Attachments that start at or past `length`
+ * are forgotten. Holes stay holes.
  *   CLATTN_INVALID_ARGUMENT  length is negative or over the sequence's; there are uncommitted tokens; the page that
  *                            would be partly full is a hole */
 CLATTN_API clattn_status clattn_pages_truncate(clattn_pages *pages, clattn_sequence sequence, int32_t length);
@@ -201,34 +208,39 @@ CLATTN_API clattn_status clattn_pages_fork(clattn_pages *pages, clattn_sequence 
 /* Lets go of the sequence's pages in one group that lie wholly in tokens [first_token, end_token) and are full of
  * committed tokens; their entries in the block table become holes (-1). The length stays. end_token may be past it.
  * After each commit in a group with a window: clattn_pages_drop(pages, sequence, group, sink, length - window), or, to
- * save time, with a first_token that leaves out what was dropped before; later less, where tokens may still be
- * truncated: a query at p needs the window before p.
+ * save time, with a first_token that leaves out what was dropped before. (A negative end_token drops nothing.) Where
+ * tokens may still be truncated, drop less: the query at p needs the window before p.
  *   CLATTN_INVALID_ARGUMENT  no such group; first_token is negative */
 CLATTN_API clattn_status clattn_pages_drop(clattn_pages *pages, clattn_sequence sequence, int32_t group,
                                            int32_t first_token, int32_t end_token);
 
-/* Ends the sequence, swapped or not, uncommitted tokens included. */
+/* Ends the sequence, swapped or not, uncommitted tokens included. If copies that its uncommitted appends listed have
+ * not been enqueued, abandon it first and take them off the list. */
 CLATTN_API clattn_status clattn_pages_free(clattn_pages *pages, clattn_sequence sequence);
 
 /* Moves the sequence to host memory, to make room: for each of its pages in group g, a pair (page, host page) is added
  * to lists[g]; the pages are let go of. Run the copies to host memory before anything else is written to these pages
  * (see "When pages are reused"). A swapped sequence keeps its length and its attachments. It can be swapped in, asked
- * for its info, and freed. CLATTN_INVALID_ARGUMENT  there are uncommitted tokens; a list (one a group) is too small: it
- * needs room for the sequence's pages CLATTN_OUT_OF_PAGES      a group has too few host pages left */
+ * for its length and info, and freed. Host pages are taken from one end, so that a sequence's mostly follow each other.
+ *   CLATTN_INVALID_ARGUMENT  there are uncommitted tokens; a list (one a group) is too small: it needs room for the
+ *                            pages that the sequence holds in its group
+ *   CLATTN_OUT_OF_PAGES      a group has too few host pages left */
 CLATTN_API clattn_status clattn_pages_swap_out(clattn_pages *pages, clattn_sequence sequence, clattn_page_list *lists);
 
 /* Brings a swapped sequence back, into other pages than before: for each page of group g that has to be copied, a pair
  * (host page, page) is added to lists[g]. Pages that are still findable on the device are used as they are. Holes stay
  * holes. Run the copies before the sequence is used; pages that are findable again at once may be found by others,
- * whose work has to come after the copies too. CLATTN_INVALID_ARGUMENT  the sequence is not swapped; a list is too
- * small CLATTN_OUT_OF_PAGES      a group has too few pages left */
+ * whose work has to come after the copies too.
+ *   CLATTN_INVALID_ARGUMENT  the sequence is not swapped; a list (one a group) is too small
+ *   CLATTN_OUT_OF_PAGES      a group has too few pages left */
 CLATTN_API clattn_status clattn_pages_swap_in(clattn_pages *pages, clattn_sequence sequence, clattn_page_list *lists);
 
 /* Writes the block tables of a batch in one group: table [batch, columns], with rows `stride` apart. Behind a
  * sequence's last page, and in holes, entries are -1. Uncommitted tokens count. Rows change only by calls that name
- * their sequence: append adds entries and may exchange the last one. CLATTN_INVALID_ARGUMENT  no such group; batch or
- * columns is negative; stride is below columns; a sequence has more pages than there are columns (the message says how
- * many); table or sequences is NULL and batch is not 0 */
+ * their sequence: append adds entries and may exchange the last one.
+ *   CLATTN_INVALID_ARGUMENT  no such group; batch or columns is negative; stride is below columns; a sequence has more
+ *                            pages than there are columns (the message says how many); a sequence is swapped; table or
+ *                            sequences is NULL and batch is not 0 */
 CLATTN_API clattn_status clattn_pages_block_table(const clattn_pages *pages, int32_t group,
                                                   const clattn_sequence *sequences, int32_t batch, int32_t *table,
                                                   int32_t columns, int64_t stride);

@@ -195,9 +195,7 @@ clattn_status clattn_pages_check_group(const clattn_pages *pages, int32_t group)
 clattn_status clattn_page_list_check(const clattn_page_list *list, const char *name, int32_t group, int32_t needed);
 static inline void clattn_page_list_add(clattn_page_list *list, int32_t from, int32_t to)
 {
-    list->pairs[list->count][0] = from;
-    list->pairs[list->count][1] = to;
-    list->count++;
+    list->pairs[list->count++] = (clattn_page_pair){ .src = from, .dst = to };
 }
 
 #endif

@@ -5,18 +5,22 @@
 #include "kv/pages_internal.h"
 #include "util/status.h"
 
+/* Host pages are taken in the order of the row and given back in the reverse one, so that those of a sequence tend to
+ * lie behind one another, and few transfers do. */
 static void swap_out_row(clattn_pages *pages, const clattn_sequence_state *sequence, int32_t group,
                          clattn_page_list *list)
 {
     int32_t *row = clattn_pages_row(pages, sequence, group);
-    for (int32_t i = clattn_pages_of_tokens(pages, sequence->length) - 1; i >= 0; i--) {
+    const int32_t num_pages = clattn_pages_of_tokens(pages, sequence->length), before = list->count;
+    for (int32_t i = 0; i < num_pages; i++) {
         if (row[i] == NONE)
             continue;
-        const int32_t page = row[i];
-        row[i] = clattn_page_take(pages, &pages->host[group], group);
-        clattn_page_list_add(list, page, row[i]);
-        clattn_page_release(pages, &pages->device[group], group, page, pages->step);
+        const int32_t host = clattn_page_take(pages, &pages->host[group], group);
+        clattn_page_list_add(list, row[i], host);
+        row[i] = host;
     }
+    for (int32_t k = list->count - 1; k >= before; k--)
+        clattn_page_release(pages, &pages->device[group], group, list->pairs[k].src, pages->step);
 }
 
 clattn_status clattn_pages_swap_out(clattn_pages *pages, clattn_sequence handle, clattn_page_list *lists)
@@ -60,30 +64,37 @@ static clattn_status check_swap_in(const clattn_pages *pages, const clattn_seque
     return copied == 0 ? CLATTN_OK : clattn_page_pool_check(pool, "pages", group, copied + idle);
 }
 
+/* The content of a row's host page is needed on the device: takes a page for it. */
+static int32_t bring_in(clattn_pages *pages, const clattn_sequence_state *sequence, int32_t group, int32_t index,
+                        clattn_page_list *list)
+{
+    const int32_t page = clattn_page_take(pages, &pages->device[group], group);
+    clattn_page_list_add(list, clattn_pages_row(pages, sequence, group)[index], page);
+    if (sequence->sharing && pages->blocks[pages->row_blocks[index]].listed)
+        clattn_page_list_block(pages, group, page, pages->row_blocks[index]);
+    return page;
+}
+
 static void swap_in_row(clattn_pages *pages, const clattn_sequence_state *sequence, int32_t group,
                         clattn_page_list *list)
 {
-    clattn_page_pool *pool = &pages->device[group];
     int32_t *row = clattn_pages_row(pages, sequence, group);
-    const int32_t num_pages = clattn_pages_of_tokens(pages, sequence->length);
+    const int32_t num_pages = clattn_pages_of_tokens(pages, sequence->length), before = list ? list->count : 0;
     for (int32_t i = 0; i < num_pages; i++) {
         const int32_t page = row[i] == NONE ? NONE : findable_page(pages, sequence, group, i);
         if (page != NONE)
-            clattn_page_hold(pool, page);
+            clattn_page_hold(&pages->device[group], page);
     }
     for (int32_t i = 0; i < num_pages; i++) {
         if (row[i] == NONE)
             continue;
-        const int32_t host = row[i];
-        row[i] = findable_page(pages, sequence, group, i);
-        if (row[i] == NONE) {
-            row[i] = clattn_page_take(pages, pool, group);
-            clattn_page_list_add(list, host, row[i]);
-            if (sequence->sharing && pages->blocks[pages->row_blocks[i]].listed)
-                clattn_page_list_block(pages, group, row[i], pages->row_blocks[i]);
-        }
-        clattn_page_release(pages, &pages->host[group], group, host, pages->step);
+        const int32_t page = findable_page(pages, sequence, group, i);
+        if (page != NONE)
+            clattn_page_release(pages, &pages->host[group], group, row[i], pages->step);
+        row[i] = page != NONE ? page : bring_in(pages, sequence, group, i, list);
     }
+    for (int32_t k = list ? list->count - 1 : -1; k >= before; k--)
+        clattn_page_release(pages, &pages->host[group], group, list->pairs[k].src, pages->step);
 }
 
 clattn_status clattn_pages_swap_in(clattn_pages *pages, clattn_sequence handle, clattn_page_list *lists)

@@ -111,8 +111,7 @@ static const covering_factor modifiers[] = {
     { { "frag=frag_lanes", "frag=frag_scalar" } },
 };
 
-void run_covering(harness *h, const covering_factor *factors, int count, int strength, const test_case *base,
-                         int most)
+void run_covering(harness *h, const covering_factor *factors, int count, int strength, const test_case *base, int most)
 {
     covering_array array;
     if (!covering_build(factors, count, strength, base, 20, &array)) {

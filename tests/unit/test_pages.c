@@ -212,7 +212,8 @@ static void allocates_nothing_after_creation(void **state)
 {
     (void)state;
     clattn_pages *pages = make();
-    int32_t tokens[64] = { 0 }, found, table[16], length, pairs[2][32][2];
+    int32_t tokens[64] = { 0 }, found, table[16], length;
+    clattn_page_pair pairs[2][32];
     int64_t slots[128];
     clattn_sequence a, b;
     clattn_page_list lists[2] = { { pairs[0], 32, 0 }, { pairs[1], 32, 0 } };
@@ -385,7 +386,8 @@ static void names_the_room_that_is_needed(void **state)
 {
     (void)state;
     clattn_pages *pages = make();
-    int32_t tokens[20] = { 0 }, pairs[2][9][2], table[4] = { 7, 7, 7, 7 };
+    clattn_page_pair pairs[2][9];
+    int32_t tokens[20] = { 0 }, table[4] = { 7, 7, 7, 7 };
     clattn_sequence s, fork;
     clattn_page_list lists[2] = { { pairs[0], 0, 0 }, { pairs[1], 9, 5 } };
     assert_int_equal(clattn_pages_sequence_create(pages, 0, &s), CLATTN_OK);

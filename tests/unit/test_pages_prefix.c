@@ -360,7 +360,8 @@ static void truncated_pages_are_not_overwritten_for_others(void **state)
     for (int shared = 0; shared < 2; shared++) {
         clattn_pages *pages = make(20);
         const clattn_sequence a = create(pages, 0), b = create(pages, 0);
-        int32_t found, pairs[1][2];
+        int32_t found;
+        clattn_page_pair pairs[1];
         clattn_page_list copies = { pairs, 1, 0 };
         add(pages, a, prompt(0), 8);
         if (shared)
@@ -381,25 +382,29 @@ static void truncated_pages_are_not_overwritten_for_others(void **state)
 static void windows_need_only_their_pages(void **state)
 {
     (void)state;
-    clattn_pages *pages = make_groups(
-        2, (const clattn_pages_group[]){ { .num_pages = 30 }, { .num_pages = 30, .window = 6, .sink = 1 } });
-    const clattn_sequence a = create(pages, 0), b = create(pages, 0);
-    int32_t found, row[7];
-    add(pages, a, prompt(0), 28);
-    OK(clattn_pages_drop(pages, a, 1, 4, 20)); /* pages 1 to 4 of 7 */
-    while (clattn_page_evict(pages, 1))
-        continue;
-    OK(clattn_pages_match(pages, b, prompt(0), 29, &found));
-    assert_int_equal(found, 28);
-    OK(clattn_pages_block_table(pages, 1, &b, 1, row, 7, 7));
-    for (int32_t i = 0; i < 7; i++)
-        assert_int_equal(row[i] >= 0, i == 0 || i >= 5);
-    OK(clattn_pages_block_table(pages, 0, &b, 1, row, 7, 7));
-    for (int32_t i = 0; i < 7; i++)
-        assert_true(row[i] >= 0);
-    assert_int_equal(found_of(pages, 0, prompt(0), 28),
-                     4); /* 24 would need page 4, 8 page 1: the sink alone serves 4 */
-    destroy(pages);
+    static const clattn_pages_group groups[] = { { .num_pages = 30 },
+                                                 { .num_pages = 30, .window = 6, .sink = 1 },
+                                                 { .num_pages = 30 } };
+    for (int32_t windowed = 0; windowed < 2; windowed++) {
+        clattn_pages *pages = make_groups(2, groups + 1 - windowed);
+        const clattn_sequence a = create(pages, 0), b = create(pages, 0);
+        int32_t found, row[7];
+        add(pages, a, prompt(0), 28);
+        OK(clattn_pages_drop(pages, a, windowed, 4, 20)); /* pages 1 to 4 of 7 */
+        while (clattn_page_evict(pages, windowed))
+            continue;
+        OK(clattn_pages_match(pages, b, prompt(0), 29, &found));
+        assert_int_equal(found, 28);
+        OK(clattn_pages_block_table(pages, windowed, &b, 1, row, 7, 7));
+        for (int32_t i = 0; i < 7; i++)
+            assert_int_equal(row[i] >= 0, i == 0 || i >= 5);
+        OK(clattn_pages_block_table(pages, 1 - windowed, &b, 1, row, 7, 7));
+        for (int32_t i = 0; i < 7; i++)
+            assert_true(row[i] >= 0);
+        /* A prefix of 24 would need page 4, of 8 page 1; the sink alone serves 4. */
+        assert_int_equal(found_of(pages, 0, prompt(0), 28), 4);
+        destroy(pages);
+    }
 }
 
 /* Swapped in again, pages that are still findable are not copied; the others become findable again. */
@@ -408,7 +413,7 @@ static void swapping_in_uses_what_is_findable(void **state)
     (void)state;
     clattn_pages *pages = make(8);
     const clattn_sequence a = create(pages, 0), b = create(pages, 0);
-    int32_t out[8][2], in[8][2];
+    clattn_page_pair out[8], in[8];
     clattn_page_list out_list = { out, 8, 0 }, in_list = { in, 8, 0 };
     add(pages, a, prompt(0), 14);
     OK(clattn_pages_swap_out(pages, a, &out_list));
@@ -462,6 +467,27 @@ static void blocks_run_out(void **state)
     destroy(pages);
 }
 
+/* Blocks of a long prompt that is all but given up make room for the next one. */
+static void blocks_are_given_up_for_others(void **state)
+{
+    (void)state;
+    clattn_pages *pages = make(3); /* so 3 + 8 blocks */
+    clattn_sequence_info info;
+    const clattn_sequence a = create(pages, 0), b = create(pages, 0);
+    for (int32_t i = 0; i < 10; i++) {
+        add(pages, a, prompt(0) + 4 * i, 4);
+        OK(clattn_pages_drop(pages, a, 0, 0, 64));
+    }
+    OK(clattn_pages_free(pages, a));
+    assert_true(clattn_page_evict(pages, 0));
+    add(pages, b, prompt(1), 4); /* the free page, and the last unused block */
+    add(pages, b, prompt(1) + 4, 4);
+    OK(clattn_pages_sequence_info(pages, b, &info));
+    assert_true(info.sharing);
+    assert_int_equal(found_of(pages, 0, prompt(1), 9), 8);
+    destroy(pages);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -482,6 +508,7 @@ int main(void)
         cmocka_unit_test(swapping_in_uses_what_is_findable),
         cmocka_unit_test(without_sharing_nothing_is_asked),
         cmocka_unit_test(blocks_run_out),
+        cmocka_unit_test(blocks_are_given_up_for_others),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

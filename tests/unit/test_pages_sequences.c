@@ -131,14 +131,14 @@ static void forks_copy_on_write(void **state)
     const row before = row_of(pages, a, 0);
     assert_int_equal(stats_of(pages, 0).used, 2);
     assert_int_equal(stats_of(pages, 0).shared, 2);
-    int32_t pairs[3][2];
+    clattn_page_pair pairs[3];
     int64_t slots[2];
     clattn_page_list copies = { pairs, 3, 1 };
     OK(clattn_pages_append(pages, b, NULL, 1, slots, 0, &copies));
     const row of_b = row_of(pages, b, 0);
     assert_int_equal(copies.count, 2);
-    assert_int_equal(pairs[1][0], before.page[1]);
-    assert_int_equal(pairs[1][1], of_b.page[1]);
+    assert_int_equal(pairs[1].src, before.page[1]);
+    assert_int_equal(pairs[1].dst, of_b.page[1]);
     assert_int_equal(slots[0], of_b.page[1] * 4 + 2);
     assert_int_equal(of_b.page[0], before.page[0]);
     assert_true(of_b.page[1] != before.page[1]);
@@ -173,7 +173,7 @@ static void abandon_restores(void **state)
     clattn_pages *pages = make_one(10, 0);
     const clattn_sequence a = sequence_of(pages, 6);
     clattn_sequence b;
-    int32_t pairs[1][2];
+    clattn_page_pair pairs[1];
     clattn_page_list copies = { pairs, 1, 0 };
     OK(clattn_pages_fork(pages, a, &b));
     const row before = row_of(pages, b, 0);
@@ -197,7 +197,7 @@ static void out_of_pages_changes_nothing(void **state)
     clattn_pages *pages = make_one(3, 0);
     const clattn_sequence a = sequence_of(pages, 10);
     clattn_sequence b;
-    int32_t pairs[1][2] = { { 8, 9 } };
+    clattn_page_pair pairs[1] = { { 8, 9 } };
     int64_t slots[20] = { 77 };
     clattn_page_list copies = { pairs, 1, 0 };
     OK(clattn_pages_fork(pages, a, &b));
@@ -207,7 +207,7 @@ static void out_of_pages_changes_nothing(void **state)
     const clattn_pages_stats after = stats_of(pages, 0);
     assert_memory_equal(&stats, &after, sizeof(stats));
     assert_int_equal(copies.count, 0);
-    assert_int_equal(pairs[0][0], 8);
+    assert_int_equal(pairs[0].src, 8);
     assert_int_equal(slots[0], 77);
     OK(clattn_pages_free(pages, a));
     OK(clattn_pages_append(pages, b, NULL, 2, slots, 0, &copies));
@@ -290,7 +290,7 @@ static void swaps_there_and_back(void **state)
     clattn_pages *pages = make(2, (const clattn_pages_group[]){ { .num_pages = 4, .num_host_pages = 4 },
                                                                 { .num_pages = 4, .num_host_pages = 2 } });
     const clattn_sequence a = sequence_of(pages, 10);
-    int32_t pairs[2][4][2];
+    clattn_page_pair pairs[2][4];
     clattn_page_list lists[2] = { { pairs[0], 4, 0 }, { pairs[1], 4, 0 } };
     assert_int_equal(clattn_pages_swap_out(pages, a, lists), CLATTN_OUT_OF_PAGES);
     assert_non_null(strstr(clattn_last_error(), "group 1 has 2 host pages"));
@@ -304,7 +304,7 @@ static void swaps_there_and_back(void **state)
     assert_int_equal(stats_of(pages, 1).host_used, 2);
     assert_int_equal(length_of(pages, a), 10);
     const clattn_sequence other = sequence_of(pages, 5);
-    clattn_page_list back[2] = { { (int32_t[4][2]){ { 0 } }, 4, 0 }, { (int32_t[4][2]){ { 0 } }, 4, 0 } };
+    clattn_page_list back[2] = { { (clattn_page_pair[4]){ { 0 } }, 4, 0 }, { (clattn_page_pair[4]){ { 0 } }, 4, 0 } };
     assert_int_equal(clattn_pages_swap_in(pages, a, back), CLATTN_OUT_OF_PAGES);
     OK(clattn_pages_free(pages, other));
     OK(clattn_pages_swap_in(pages, a, back));
@@ -318,13 +318,22 @@ static void swaps_there_and_back(void **state)
             }
             int32_t host = -1, page = -1;
             for (int32_t k = 0; k < lists[g].count; k++)
-                host = lists[g].pairs[k][0] == before[g].page[i] ? lists[g].pairs[k][1] : host;
+                host = lists[g].pairs[k].src == before[g].page[i] ? lists[g].pairs[k].dst : host;
             for (int32_t k = 0; k < back[g].count; k++)
-                page = back[g].pairs[k][0] == host ? back[g].pairs[k][1] : page;
+                page = back[g].pairs[k].src == host ? back[g].pairs[k].dst : page;
             assert_int_equal(after.page[i], page);
         }
     }
     assert_int_equal(stats_of(pages, 0).host_free, 4);
+    /* Host pages come in a row, the second time too. */
+    for (int round = 0; round < 2; round++) {
+        lists[0].count = lists[1].count = 0;
+        OK(clattn_pages_swap_out(pages, a, lists));
+        for (int32_t k = 0; k < 3; k++)
+            assert_int_equal(pairs[0][k].dst, k);
+        lists[0].count = lists[1].count = 0;
+        OK(clattn_pages_swap_in(pages, a, lists));
+    }
     destroy(pages);
 }
 
@@ -351,7 +360,7 @@ static void pages_wait_for_their_step(void **state)
     OK(clattn_pages_retire(pages, 1)); /* long since */
     OK(clattn_pages_append(pages, b, NULL, 4, NULL, 0, NULL));
     OK(clattn_pages_commit(pages, b));
-    int32_t pairs[2][2];
+    clattn_page_pair pairs[2];
     clattn_page_list list = { pairs, 2, 0 };
     OK(clattn_pages_begin_step(pages, 5));
     OK(clattn_pages_swap_out(pages, b, &list));
@@ -372,7 +381,7 @@ static void pages_under_read_are_copied(void **state)
         clattn_pages *pages = make_one(4, 0);
         const clattn_sequence a = sequence_of(pages, 3);
         clattn_sequence b;
-        int32_t pairs[1][2];
+        clattn_page_pair pairs[1];
         clattn_page_list copies = { pairs, 1, 0 };
         OK(clattn_pages_fork(pages, a, &b));
         OK(clattn_pages_begin_step(pages, 1));
@@ -391,7 +400,7 @@ static void frees_uncommitted_and_swapped(void **state)
     clattn_pages *pages = make_one(6, 6);
     const clattn_sequence a = sequence_of(pages, 6);
     clattn_sequence b, c;
-    int32_t pairs[6][2];
+    clattn_page_pair pairs[6];
     clattn_page_list list = { pairs, 6, 0 };
     OK(clattn_pages_fork(pages, a, &b));
     OK(clattn_pages_fork(pages, a, &c));
