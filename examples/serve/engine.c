@@ -232,47 +232,46 @@ static void write(const engine *e, cl_mem to, const void *from, size_t size)
         check_cl(clEnqueueWriteBuffer(e->queue, to, CL_FALSE, 0, size, from, 0, NULL, NULL), "clEnqueueWriteBuffer");
 }
 
-typedef clattn_status swap_function(const clattn_copy_plan *, int32_t, const int32_t *, const clattn_swap_args *,
-                                    cl_command_queue, cl_uint, const cl_event *, cl_event *);
-
-/* Orders the pairs by their host pages. */
-static void sort_pairs(const clattn_page_list *list, int host)
+static int by_source(const void *a, const void *b)
 {
-    for (int32_t i = 1; i < list->count; i++)
-        for (int32_t k = i; k > 0 && list->pairs[k - 1][host] > list->pairs[k][host]; k--)
-            for (int side = 0; side < 2; side++) {
-                const int32_t kept = list->pairs[k][side];
-                list->pairs[k][side] = list->pairs[k - 1][side];
-                list->pairs[k - 1][side] = kept;
-            }
+    const clattn_page_pair *x = a, *y = b;
+    return (x->src > y->src) - (x->src < y->src);
 }
 
-/* Pages whose places in host memory follow one another go together. The staging buffer serves one after the other, as
- * the queue is in order. `host` says which number of a pair is the host page. */
-static void swap(const engine *e, const clattn_page_list *list, int host, swap_function *run)
+static int by_destination(const void *a, const void *b)
 {
-    sort_pairs(list, host);
-    for (int32_t first = 0, end; first < list->count; first = end) {
-        int32_t pages[NUM_HOST_PAGES];
-        for (end = first; end < list->count && list->pairs[end][host] - list->pairs[first][host] == end - first; end++)
-            pages[end - first] = list->pairs[end][!host];
-        const size_t place = (size_t)list->pairs[first][host] * e->page_bytes;
+    const clattn_page_pair *x = a, *y = b;
+    return (x->dst > y->dst) - (x->dst < y->dst);
+}
+
+/* Pages whose places in host memory follow one another go in one transfer. All of them may use one staging buffer, as
+ * the queue is in order. */
+static void swap(const engine *e, const clattn_page_list *list, bool out)
+{
+    if (list->count > 0)
+        qsort(list->pairs, (size_t)list->count, sizeof(*list->pairs), out ? by_destination : by_source);
+    int32_t pages[NUM_HOST_PAGES];
+    for (int32_t i = 0, count = 0, first = 0; i < list->count; i++) {
+        const clattn_page_pair *pair = &list->pairs[i];
+        if (count == 0)
+            first = out ? pair->dst : pair->src;
+        pages[count++] = out ? pair->src : pair->dst;
+        if (i + 1 < list->count && (out ? pair[1].dst : pair[1].src) == first + count)
+            continue;
         const clattn_swap_args args =
             CLATTN_SWAP_ARGS(.num_planes = PLANES * e->layers, .planes = e->planes, .staging = { .handle = e->staging },
-                             .host = (char *)clattn_pinned_data(e->host_pages) + place,
-                             .host_size = (size_t)(end - first) * e->page_bytes);
-        check(run(e->copy, end - first, pages, &args, e->queue, 0, NULL, NULL));
+                             .host = (char *)clattn_pinned_data(e->host_pages) + (size_t)first * e->page_bytes,
+                             .host_size = (size_t)count * e->page_bytes);
+        check((out ? clattn_swap_out_run : clattn_swap_in_run)(e->copy, count, pages, &args, e->queue, 0, NULL, NULL));
+        count = 0;
     }
 }
 
 static void copy(const engine *e, const clattn_page_list *list)
 {
-    clattn_page_pair pairs[MAX_BATCH];
-    for (int32_t i = 0; i < list->count; i++)
-        pairs[i] = (clattn_page_pair){ .src = list->pairs[i][0], .dst = list->pairs[i][1] };
     const clattn_copy_args args = CLATTN_COPY_ARGS(.num_planes = PLANES * e->layers, .planes = e->planes);
     if (list->count > 0)
-        check(clattn_copy_run(e->copy, list->count, pairs, &args, e->queue, 0, NULL, NULL));
+        check(clattn_copy_run(e->copy, list->count, list->pairs, &args, e->queue, 0, NULL, NULL));
 }
 
 static clattn_buffer part(cl_mem mem, size_t offset)
@@ -306,8 +305,8 @@ static void run_layer(const engine *e, const step *st, const clattn_schedule *sc
 void engine_run(engine *e, step *st)
 {
     make_rows(e, st);
-    swap(e, &st->swap_out, 1, clattn_swap_out_run);
-    swap(e, &st->swap_in, 0, clattn_swap_in_run);
+    swap(e, &st->swap_out, true);
+    swap(e, &st->swap_in, false);
     copy(e, &st->copies);
 
     write(e, e->indices, &st->indices, sizeof(st->indices));

@@ -70,7 +70,7 @@ typedef struct step {
     int32_t q_lens[MAX_BATCH];
     step_indices indices;
     clattn_page_list swap_out, swap_in, copies; /* pairs of pages, for the device */
-    int32_t swap_out_pairs[NUM_PAGES][2], swap_in_pairs[NUM_PAGES][2], copy_pairs[MAX_BATCH][2];
+    clattn_page_pair swap_out_pairs[NUM_PAGES], swap_in_pairs[NUM_PAGES], copy_pairs[MAX_BATCH];
     float *rows;   /* [tokens, layers, QKV_HEADS, DIM] */
     float *output; /* [tokens, layers, Q_HEADS, DIM] */
 } step;

@@ -95,11 +95,14 @@ CLATTN_API void clattn_append_args_init(clattn_append_args *args);
 /* Enqueues an append of the first `tokens` tokens on `queue`, after the events of wait_list. Allocates nothing,
  * compiles nothing, does not block. `event` may be NULL; else the caller releases it, and it is of keys and values
  * both. A call with no token honours the wait list and returns an event too. In-order and out-of-order queues both
- * work. CLATTN_INVALID_ARGUMENT  a NULL pointer; an unknown struct_size; tokens negative or over max_tokens; a buffer
+ * work.
+ *   CLATTN_INVALID_ARGUMENT  a NULL pointer; an unknown struct_size; tokens negative or over max_tokens; a buffer
  *                            missing, misaligned or smaller than what the description can reach; queue of another
  *                            context or device
  *   CLATTN_OPENCL_ERROR      an enqueue failed; *event is untouched. Where K and V have other types than each other,
- * the keys may have been enqueued CLATTN_OUT_OF_MEMORY Thread-safe, with one queue too. */
+ *                            the keys may have been enqueued
+ *   CLATTN_OUT_OF_MEMORY
+ * Thread-safe, with one queue too. */
 CLATTN_API clattn_status clattn_append_run(const clattn_append_plan *plan, int32_t tokens,
                                            const clattn_append_args *args, cl_command_queue queue,
                                            cl_uint num_events_in_wait_list, const cl_event *event_wait_list,

@@ -53,11 +53,6 @@ CLATTN_API void clattn_copy_plan_destroy(clattn_copy_plan **plan);
  * Thread-safe. */
 CLATTN_API size_t clattn_copy_page_bytes(const clattn_copy_plan *plan);
 
-/* From page src to page dst of the same plane. */
-typedef struct clattn_page_pair {
-    int32_t src, dst;
-} clattn_page_pair;
-
 typedef struct clattn_copy_args {
     size_t struct_size;
     int32_t num_planes;          /* as the description has it */
@@ -80,11 +75,14 @@ CLATTN_API void clattn_copy_args_init(clattn_copy_args *args);
  *
  * Checked in this order, before anything is enqueued: pointers and struct sizes; num_pairs and num_planes; each pair's
  * ids, its destination against those before; then each source against all destinations; the queue and the wait list;
- * the buffers. CLATTN_INVALID_ARGUMENT  a NULL pointer; an unknown struct_size; num_pairs negative or over 2^30; an id
- * outside [0, pages), a destination twice, a source that is a destination (the message has the pair's index);
- * num_planes not the plan's; a buffer missing or smaller than its pages; queue of another context or device
- * CLATTN_OPENCL_ERROR      an enqueue failed; *event is untouched, and copies of some planes may have been enqueued
- * CLATTN_OUT_OF_MEMORY Thread-safe, with one queue too. */
+ * the buffers.
+ *   CLATTN_INVALID_ARGUMENT  a NULL pointer; an unknown struct_size; num_pairs negative or over 2^30; an id outside
+ *                            [0, pages), a destination twice, a source that is a destination (the message has the
+ *                            pair's index); num_planes not the plan's; a buffer missing or smaller than its pages;
+ *                            queue of another context or device
+ *   CLATTN_OPENCL_ERROR      an enqueue failed; *event is untouched, and copies of some planes may have been enqueued
+ *   CLATTN_OUT_OF_MEMORY
+ * Thread-safe, with one queue too. */
 CLATTN_API clattn_status clattn_copy_run(const clattn_copy_plan *plan, int32_t num_pairs, const clattn_page_pair *pairs,
                                          const clattn_copy_args *args, cl_command_queue queue,
                                          cl_uint num_events_in_wait_list, const cl_event *event_wait_list,
@@ -97,10 +95,9 @@ typedef struct clattn_swap_args {
     size_t struct_size;
     int32_t num_planes;          /* as the description has it */
     const clattn_buffer *planes; /* [num_planes], as in clattn_copy_args; read by swap out, written by swap in */
-    clattn_buffer
-        staging;      /* num_pages * clattn_copy_page_bytes bytes at any offset, written; shares none with a plane */
-    void *host;       /* as many bytes, written by swap out, read by swap in */
-    size_t host_size; /* bytes at `host` */
+    clattn_buffer staging;       /* num_pages * clattn_copy_page_bytes bytes, written; shares none with a plane */
+    void *host;                  /* as many bytes, written by swap out, read by swap in */
+    size_t host_size;            /* bytes at `host` */
 } clattn_swap_args;
 
 #ifndef __cplusplus
@@ -119,11 +116,14 @@ CLATTN_API void clattn_swap_args_init(clattn_swap_args *args);
  *
  * Checked in this order, before anything is enqueued: pointers and struct sizes; num_pages and num_planes; each page's
  * id, of swap in also against those before; host_size; the queue and the wait list; the buffers.
- *   CLATTN_INVALID_ARGUMENT  a NULL pointer; an unknown struct_size; num_pages negative or over 2^30; an id outside [0,
- * pages); of swap in, a page twice (the message has its index; swap out may read one twice); num_planes not the plan's;
- * host_size or a buffer too small; queue of another context or device CLATTN_OPENCL_ERROR      an enqueue failed;
- * *event is untouched, and parts may have been enqueued: wait for the queue before `host` and the staging buffer are
- * used again CLATTN_OUT_OF_MEMORY Thread-safe, with one queue too. */
+ *   CLATTN_INVALID_ARGUMENT  a NULL pointer; an unknown struct_size; num_pages negative or over 2^30; an id outside
+ *                            [0, pages); of swap in, a page twice (the message has its index; swap out may read one
+ *                            twice); num_planes not the plan's; host_size or a buffer too small; queue of another
+ *                            context or device
+ *   CLATTN_OPENCL_ERROR      an enqueue failed; *event is untouched, and parts may have been enqueued: wait for the
+ *                            queue before `host` and the staging buffer are used again
+ *   CLATTN_OUT_OF_MEMORY
+ * Thread-safe, with one queue too. */
 CLATTN_API clattn_status clattn_swap_out_run(const clattn_copy_plan *plan, int32_t num_pages, const int32_t *pages,
                                              const clattn_swap_args *args, cl_command_queue queue,
                                              cl_uint num_events_in_wait_list, const cl_event *event_wait_list,

@@ -5,7 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include <clattn/status.h>
+#include <clattn/types.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -150,11 +150,6 @@ CLATTN_API clattn_status clattn_pages_attach(clattn_pages *pages, clattn_sequenc
  *   CLATTN_INVALID_ARGUMENT  the sequence has tokens; count is negative or over max_tokens */
 CLATTN_API clattn_status clattn_pages_match(clattn_pages *pages, clattn_sequence sequence, const int32_t *tokens,
                                             int32_t count, int32_t *found);
-
-/* The content of page src goes to page dst; one of them is a host page where sequences are swapped. */
-typedef struct clattn_page_pair {
-    int32_t src, dst;
-} clattn_page_pair;
 
 /* Pairs that a device operation is to work through: room for `capacity` of them, of which the first `count` are set.
  * Calls add theirs behind, so that one list serves a whole step; the caller sets count to 0 to start again. A list with

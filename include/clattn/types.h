@@ -78,6 +78,11 @@ typedef struct clattn_page_strides {
     int64_t head;
 } clattn_page_strides;
 
+/* The content of page src goes to page dst; one of them is a host page where pages are swapped. */
+typedef struct clattn_page_pair {
+    int32_t src, dst;
+} clattn_page_pair;
+
 /* Bits of clattn_error_record.kinds. */
 typedef enum clattn_error_kind {
     CLATTN_ERROR_PAGE_ID = 1, /* a block table holds an id that is neither -1 nor in [0, pages) */

@@ -22,7 +22,8 @@ static clattn_status compile(clattn_copy_plan *plan)
     char options[64];
     const bool cpu = (clattn_device_type(plan->device) & CL_DEVICE_TYPE_CPU) != 0;
     plan->segment = cpu ? CPU_SEGMENT : GPU_SEGMENT;
-    snprintf(options, sizeof(options), "-DCOPY_SEGMENT=%d", plan->segment);
+    snprintf(options, sizeof(options), "-DCOPY_SEGMENT=%d%s", plan->segment,
+             CLATTN_HAS_QUIRK(plan->device, NO_ARG_INDEX) ? " -DCOPY_HELD_ARGS" : "");
     return clattn_group_kernel_get(plan->device, "copy.cl", "clattn_copy", options, &plan->group);
 }
 
