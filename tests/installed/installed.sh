@@ -32,12 +32,12 @@ flags() { # PKG-CONFIG-OPTION...
     PKG_CONFIG_PATH=$pc_dir PKG_CONFIG_SYSROOT_DIR=$1 pkg-config "${@:2}" clattn
 }
 
-build_example() { # STAGE OUTPUT PKG-CONFIG-OPTION...
-    local from=$1 output=$2 words
-    shift 2
+build_example() { # STAGE OUTPUT SOURCES PKG-CONFIG-OPTION...
+    local from=$1 output=$2 sources=$3 words
+    shift 3
     words=$(flags "$from" "$@" --cflags --libs) || return 1
-    # shellcheck disable=SC2086 # words of a command line
-    cc -std=c11 -Wall -Wextra -Werror -o "$output" "$root/examples/attention.c" $words -lOpenCL -lm
+    # shellcheck disable=SC2086 # words of a command line, a pattern of files
+    cc -std=c11 -Wall -Wextra -Werror -o "$output" "$root"/examples/$sources $words -lOpenCL -lm
 }
 
 one_header() { # LANGUAGE STANDARD COMPILER HEADER
@@ -67,15 +67,17 @@ pc=$(find "$stage" -name clattn.pc | head -1)
 pc_dir=$(dirname "$pc")
 libdir=$(dirname "$pc_dir")
 
-try "attention.c against the shared library" build_example "$stage" "$work/attention"
+try "attention.c against the shared library" build_example "$stage" "$work/attention" attention.c
 try "attention.c runs" env LD_LIBRARY_PATH="$libdir" "$work/attention"
+try "shared_prefix.c against the shared library" build_example "$stage" "$work/shared_prefix" shared_prefix.c
+try "serve against the shared library" build_example "$stage" "$work/serve" 'serve/*.c'
 try "the soname has a version" soname_is_versioned
 try "only clattn_* is exported" exports_only_public_names
 
 cp -a "$stage" "$work/static"
 pc_dir=${pc_dir/$stage/$work/static}
 rm -f "${libdir/$stage/$work/static}"/libclattn.so*
-try "attention.c against the static library" build_example "$work/static" "$work/attention_static" --static
+try "attention.c against the static library" build_example "$work/static" "$work/attention_static" attention.c --static
 try "the static program needs no libclattn.so" links_static "$work/attention_static"
 try "the static program runs" "$work/attention_static"
 

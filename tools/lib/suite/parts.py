@@ -177,6 +177,19 @@ def warm(part):
     part.lines += [line for line in part.log_path.read_text().splitlines() if line.startswith("first result")]
 
 
+def examples(part):
+    """Each example is a case; what it says and its exit status is its own check of its results."""
+    env = part.environment(OCL_ICD_VENDORS=POCL)
+    runs = (("attention", []), ("shared_prefix", []), ("serve", []),
+            ("serve", ["--layers", "3", "--seed", "5", "--requests", "24"]))
+    for name, words in runs:
+        status, output = part.call([builds.binary("test", "examples/example_" + name), *words], env)
+        if not part.case(status == 0, f"example {' '.join([name, *words])}"):
+            part.show(output, status)
+    for kind in ("swapped", "recomputed"):
+        part.case(re.search(r"[1-9]\d* " + kind, output), f"serve preempts: {kind}")
+
+
 def installed(part):
     argv = ["bash", ROOT / "tests" / "installed" / "installed.sh", builds.folder("test"), part.state]
     part.count("installed library", argv, part.environment(OCL_ICD_VENDORS=POCL))
@@ -209,6 +222,7 @@ TABLE = (
     ("rusticl", 60, False, rusticl),
     ("mutate", 90, False, mutate),
     ("warm", 45, False, warm),
+    ("examples", 45, False, examples),
     ("installed", 30, False, installed),
     ("unit", 20, False, unit),
     ("lint", 30, False, lint),
