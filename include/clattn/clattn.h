@@ -20,5 +20,6 @@
 #include <clattn/program_cache.h>
 #include <clattn/attention.h>
 #include <clattn/kv_cache.h>
+#include <clattn/cache_append.h>
 
 #endif

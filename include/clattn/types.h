@@ -80,7 +80,8 @@ typedef struct clattn_page_strides {
 
 /* Bits of clattn_error_record.kinds. */
 typedef enum clattn_error_kind {
-    CLATTN_ERROR_PAGE_ID = 1 /* a block table holds an id that is neither -1 nor in [0, pages) */
+    CLATTN_ERROR_PAGE_ID = 1, /* a block table holds an id that is neither -1 nor in [0, pages) */
+    CLATTN_ERROR_SLOT = 2     /* a slot_mapping holds a slot of pages * page_size or more */
 } clattn_error_kind;
 
 /* What kernels report of bad content that only the device sees: 16 bytes at the start of a buffer that the caller gives
@@ -88,7 +89,8 @@ typedef enum clattn_error_kind {
  * CLATTN_ERROR_RECORD_CLEAR to it before, and reads it when the runs have ended. */
 typedef struct clattn_error_record {
     uint32_t kinds;       /* clattn_error_kind, or-ed together; 0: nothing to report */
-    uint32_t sequence;    /* the lowest one that something is wrong with; UINT32_MAX: none */
+    uint32_t sequence;    /* the lowest one that something is wrong with, of slots the lowest token; UINT32_MAX:
+                             none */
     uint32_t reserved[2]; /* 0 */
 } clattn_error_record;
 

@@ -87,12 +87,17 @@ bool ref_passed(const ref_comparison *comparison);
 double ref_load(const void *data, clattn_dtype dtype, int64_t index);
 void ref_store(void *data, clattn_dtype dtype, int64_t index, double value);
 
+/* Writes a row of `count` elements that starts at `start`, in elements or blocks, as an append does: floats to nearest
+ * even, fp8 without its scale, saturating, blocks (count a multiple of 32) as ggml makes them from floats. */
+void ref_store_row(void *data, clattn_dtype dtype, int64_t start, int32_t count, const double *values);
+
 /* Conversions of bits. binary16 and bfloat16 from float: to nearest even, NaN stays NaN. */
 float ref_f32_from_f16(uint16_t bits);
 float ref_f32_from_bf16(uint16_t bits);
 float ref_f32_from_fp8(uint8_t bits); /* E4M3FN, without a scale */
 uint16_t ref_f16_from_f32(float value);
 uint16_t ref_bf16_from_f32(float value);
+uint8_t ref_fp8_from_f64(double value); /* to nearest even; what is larger than 448 becomes 448 */
 
 /* A small reproducible generator (SplitMix64), so that a case is its seed. */
 typedef struct ref_random {

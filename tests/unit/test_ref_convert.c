@@ -138,6 +138,94 @@ static void test_load_and_store_by_type_and_index(void **state)
     }
 }
 
+static void test_every_fp8_decodes_and_comes_back(void **state)
+{
+    (void)state;
+    for (unsigned bits = 0; bits < 256; bits++) {
+        const float value = ref_f32_from_fp8((uint8_t)bits);
+        if ((bits & 0x7f) == 0x7f) {
+            assert_true(isnan(value));
+            continue;
+        }
+        const double magnitude = bits & 0x78 ? ldexp(8 + (bits & 7), (int)(bits >> 3 & 15) - 10) : ldexp(bits & 7, -9);
+        assert_decodes(value, bits & 0x80 ? -magnitude : magnitude);
+        assert_int_equal(ref_fp8_from_f64((double)value), bits);
+    }
+}
+
+static void test_fp8_rounds_to_nearest_even_and_saturates(void **state)
+{
+    (void)state;
+    for (unsigned low = 0; low < 0x7e; low++) {
+        const double below = (double)ref_f32_from_fp8((uint8_t)low),
+                     above = (double)ref_f32_from_fp8((uint8_t)(low + 1));
+        const double middle = (below + above) / 2.0;
+        const unsigned even = low % 2 == 0 ? low : low + 1;
+        assert_int_equal(ref_fp8_from_f64(middle), even);
+        assert_int_equal(ref_fp8_from_f64(-middle), even | 0x80);
+        assert_int_equal(ref_fp8_from_f64(nextafter(middle, 0.0)), low);
+        assert_int_equal(ref_fp8_from_f64(nextafter(middle, 1e9)), low + 1);
+    }
+    assert_int_equal(ref_fp8_from_f64(1e300), 0x7e);
+    assert_int_equal(ref_fp8_from_f64((double)INFINITY), 0x7e);
+    assert_int_equal(ref_fp8_from_f64((double)-INFINITY), 0xfe);
+    assert_int_equal(ref_fp8_from_f64((double)NAN) & 0x7f, 0x7f);
+    assert_int_equal(ref_fp8_from_f64(-0.0), 0x80);
+}
+
+typedef struct gguf_block {
+    const char *what;
+    uint32_t floats[32];
+    uint8_t q8_0[34], q4_0[18];
+} gguf_block;
+
+static const gguf_block gguf_blocks[] = {
+#define GGUF_BLOCK(...) { __VA_ARGS__ },
+#include "../support/gguf_blocks.def"
+#undef GGUF_BLOCK
+};
+
+static void assert_block(const gguf_block *block, clattn_dtype dtype, const uint8_t *want, size_t size)
+{
+    double values[32];
+    uint8_t got[3 * 34];
+    for (int i = 0; i < 32; i++) {
+        float value;
+        memcpy(&value, &block->floats[i], sizeof(value));
+        values[i] = (double)value;
+    }
+    memset(got, 0xa5, sizeof(got));
+    ref_store_row(got, dtype, 1, 32, values);
+    for (size_t i = 0; i < 3 * size; i++) {
+        const uint8_t byte = i >= size && i < 2 * size ? want[i - size] : 0xa5;
+        if (got[i] != byte)
+            fail_msg("%s, %s: byte %d is 0x%02x, not 0x%02x", block->what, dtype == CLATTN_Q8_0 ? "q8_0" : "q4_0", (int)(i - size),
+                     got[i], byte);
+    }
+}
+
+static void test_blocks_are_those_of_gguf(void **state)
+{
+    (void)state;
+    for (size_t n = 0; n < sizeof(gguf_blocks) / sizeof(gguf_blocks[0]); n++) {
+        assert_block(&gguf_blocks[n], CLATTN_Q8_0, gguf_blocks[n].q8_0, 34);
+        assert_block(&gguf_blocks[n], CLATTN_Q4_0, gguf_blocks[n].q4_0, 18);
+    }
+}
+
+static void test_rows_of_floats_are_stored_one_by_one(void **state)
+{
+    (void)state;
+    static const double values[3] = { -2.5, 0.0, 448.0 };
+    static const clattn_dtype dtypes[] = { CLATTN_F32, CLATTN_F16, CLATTN_BF16, CLATTN_FP8 };
+    for (size_t t = 0; t < sizeof(dtypes) / sizeof(dtypes[0]); t++) {
+        float room[5] = { 0.0f, 0.0f, 0.0f, 0.0f, 0.0f };
+        ref_store_row(room, dtypes[t], 1, 3, values);
+        for (int i = 0; i < 5; i++)
+            assert_true(ref_load(room, dtypes[t], i) == (i >= 1 && i < 4 ? values[i - 1] : 0.0));
+    }
+}
+
 static void test_generator_gives_splitmix64(void **state)
 {
     (void)state;
@@ -193,6 +281,10 @@ int main(void)
         cmocka_unit_test(test_nan_with_a_low_payload_stays_nan),
         cmocka_unit_test(test_store_rounds_doubles_once),
         cmocka_unit_test(test_load_and_store_by_type_and_index),
+        cmocka_unit_test(test_every_fp8_decodes_and_comes_back),
+        cmocka_unit_test(test_fp8_rounds_to_nearest_even_and_saturates),
+        cmocka_unit_test(test_blocks_are_those_of_gguf),
+        cmocka_unit_test(test_rows_of_floats_are_stored_one_by_one),
         cmocka_unit_test(test_generator_gives_splitmix64),
         cmocka_unit_test(test_generator_ranges_include_both_ends),
         cmocka_unit_test(test_normal_has_mean_0_and_variance_1),

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#ifndef CLATTN_KV_GROUP_H
+#define CLATTN_KV_GROUP_H
+
+/* What the kernels of cache operations share: how their groups are made, and how raw bytes are copied. */
+
+#include "device/device.h"
+#include "kernel/kernel.h"
+
+/* Some drivers count groups of dimensions 1 and 2 in 16 bits. */
+#define CLATTN_MAX_GROUPS_Z 65535
+/* Longest row, in bytes or elements, that neighbouring rows are joined into: far from where 32 bits end. */
+#define CLATTN_MAX_JOINED_ROW (1 << 30)
+
+/* A kernel whose groups are lanes (along a row) times rows. */
+typedef struct clattn_group_kernel {
+    clattn_kernel *kernel;
+    size_t lanes, rows;
+} clattn_group_kernel;
+
+/* Compiles `entry` of `source` with `options`, GROUP_LANES and GROUP_ROWS. The errors of clattn_kernel_get. */
+clattn_status clattn_group_kernel_get(clattn_device *device, const char *source, const char *entry, const char *options,
+                                      clattn_group_kernel *out);
+
+/* Tokens a group: enough that its start costs little, few enough that little work still makes many groups. */
+int32_t clattn_group_tokens(const clattn_device *device);
+
+/* The largest of 1, 2, 4 and 16 that divides all: what raw bytes may be copied in, given every offset, stride and
+ * length of a copy. cl_mem objects start at multiples of 128 bytes. */
+int32_t clattn_copy_unit(const int64_t *numbers, int count);
+
+#endif
