@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "command.h"
+#include "job_append.h"
 
 static const char *const input_names[JOB_INPUT_COUNT] = {
     [JOB_Q] = "Q",
@@ -16,6 +17,9 @@ static const char *const input_names[JOB_INPUT_COUNT] = {
     [JOB_CU_SEQLENS_KV] = "cu_seqlens_kv",
     [JOB_KV_LENS] = "kv_lens",
     [JOB_Q_OFFSETS] = "q_offsets",
+    [JOB_BLOCK_TABLE] = "the block table",
+    [JOB_K_SCALES] = "K's scales",
+    [JOB_V_SCALES] = "V's scales",
     [JOB_MASK] = "the mask",
     [JOB_ALIBI] = "ALiBi's slopes",
     [JOB_SINKS] = "the sinks",
@@ -38,6 +42,12 @@ static clattn_buffer *input_buffer(clattn_attention_args *args, job_input input)
         return &args->kv_lens;
     case JOB_Q_OFFSETS:
         return &args->q_offsets;
+    case JOB_BLOCK_TABLE:
+        return &args->block_table;
+    case JOB_K_SCALES:
+        return &args->k_scales;
+    case JOB_V_SCALES:
+        return &args->v_scales;
     case JOB_MASK:
         return &args->mask;
     case JOB_ALIBI:
@@ -76,9 +86,11 @@ static int upload(loaded_job *loaded, const job *source)
     clattn_attention_args *args = &loaded->args;
     int status = EXIT_DONE;
     for (int i = 0; i < JOB_INPUT_COUNT && status == EXIT_DONE; i++)
-        if (source->inputs[i].data)
+        if (source->inputs[i].data && !(source->append && (i == JOB_K || i == JOB_V)))
             status = session_make_buffer(loaded->on, input_names[i], source->inputs[i].size, source->inputs[i].data,
                                          input_buffer(args, (job_input)i));
+    if (status == EXIT_DONE && source->append)
+        status = job_append_kv(loaded->on, source, args);
     if (status == EXIT_DONE)
         status = session_make_buffer(loaded->on, "O", source->o_size, source->o, &args->o);
     if (status == EXIT_DONE && source->lse)
@@ -179,6 +191,9 @@ ref_inputs job_reference(const job *source)
         .cu_seqlens_kv = source->inputs[JOB_CU_SEQLENS_KV].data,
         .kv_lens = source->inputs[JOB_KV_LENS].data,
         .q_offsets = source->inputs[JOB_Q_OFFSETS].data,
+        .block_table = source->inputs[JOB_BLOCK_TABLE].data,
+        .k_scales = source->inputs[JOB_K_SCALES].data,
+        .v_scales = source->inputs[JOB_V_SCALES].data,
         .mask = source->inputs[JOB_MASK].data,
         .alibi_slopes = source->inputs[JOB_ALIBI].data,
         .sinks = source->inputs[JOB_SINKS].data,
