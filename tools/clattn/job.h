@@ -13,6 +13,8 @@
 #include "ref/ref.h"
 #include "session.h"
 
+enum { MAX_HEAD_DIM = 576 }; /* of attention */
+
 typedef enum job_input {
     JOB_Q,
     JOB_K,

@@ -7,8 +7,6 @@
 #include "command.h"
 #include "problem_parts.h"
 
-enum { MAX_HEAD_DIM = 576 };
-
 /* Which option gives which input. */
 static const struct {
     option_id option;
