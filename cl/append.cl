@@ -78,7 +78,9 @@ void clattn_append(const append_args args,              /* every run-time number
                    __global uint *error_record)         /* [4]: kinds, lowest token, reserved */
 {
     const int index = (int)get_group_id(2);
-    const append_plane plane = args.planes[index];
+    append_plane plane = args.planes[0]; /* with no index: not every driver has them into arguments */
+    if (index == 1)
+        plane = args.planes[1];
     const append_arrays in = { (index == 0 ? src_0 : src_1) + plane.src_offset,
                                (index == 0 ? cache_0 : cache_1) + plane.cache_offset,
                                (index == 0 ? scales_0 : scales_1) + plane.scales_offset };

@@ -21,5 +21,6 @@
 #include <clattn/attention.h>
 #include <clattn/kv_cache.h>
 #include <clattn/cache_append.h>
+#include <clattn/cache_copy.h>
 
 #endif

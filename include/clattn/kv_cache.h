@@ -16,24 +16,27 @@ extern "C" {
  * is never used as an address, and is reported in the error record, if one is given (clattn_error_record). Entries
  * that no token of the sequence's length falls in are not read. */
 
-/* Gather: copies the pages of each sequence into one tensor [batch, out_len, kv_heads, head_dim], bit for bit, with
- * zeros for tokens past the sequence's length and for those in holes. Plan once, run for every layer and step. */
+/* Gather: copies the pages of each sequence into one tensor [batch, out_len, kv_heads, head_dim], with zeros (bytes of
+ * 0) for tokens past the sequence's length and for those in holes. A tensor of the cache's own type gets its bits, of
+ * block types too. One of f32, f16 or bf16 gets the values that attention would use, as float (of fp8 the value times
+ * the scale of its kv head), rounded to nearest even; NaN stays a NaN. Plan once, run for every layer and step. */
 
 /* Everything that is fixed for the life of a plan. */
 typedef struct clattn_gather_desc {
     size_t struct_size;
 
-    clattn_dtype dtype; /* of the cache and of the result */
-    int32_t page_size;  /* tokens a page, 1 to 256 */
-    int32_t pages;      /* in the cache, 0 to 2^30 */
-    int32_t kv_heads;   /* 1 to 65535 */
-    int32_t head_dim;   /* 1 to 65535 */
-    int32_t max_batch;  /* upper bound of a run's batch, 0 to 2^30; it changes no result */
-    int32_t max_pages;  /* columns of the block table, 0 to 2^30 */
+    clattn_dtype dtype;     /* of the cache: any */
+    clattn_dtype out_dtype; /* of the result: dtype, or one of f32, f16 and bf16 */
+    int32_t page_size;      /* tokens a page, 1 to 256 */
+    int32_t pages;          /* in the cache, 0 to 2^30 */
+    int32_t kv_heads;       /* 1 to 65535 */
+    int32_t head_dim;       /* 1 to 65535, a multiple of the block of dtype */
+    int32_t max_batch;      /* upper bound of a run's batch, 0 to 2^30; it changes no result */
+    int32_t max_pages;      /* columns of the block table, 0 to 2^30 */
 
     clattn_page_strides cache;  /* [pages, page_size, kv_heads, head_dim] */
     int64_t block_table_stride; /* from row to row of the block table, at least max_pages; 0: max_pages */
-    clattn_strides out;         /* [batch, out_len, kv_heads, head_dim]; rows may not overlap */
+    clattn_strides out;         /* [batch, out_len, kv_heads, head_dim] of out_dtype; rows may not overlap */
 } clattn_gather_desc;
 
 #ifndef __cplusplus
@@ -47,8 +50,9 @@ CLATTN_API void clattn_gather_desc_init(clattn_gather_desc *desc);
 typedef struct clattn_gather_plan clattn_gather_plan;
 
 /* Compiles and loads the kernel (or takes it from the caches), as clattn_plan_create does. The program depends on the
- * size of an element alone.
- *   CLATTN_INVALID_ARGUMENT  a NULL pointer, an unknown struct_size, a field out of its range (the message names it)
+ * two types alone; where they are alike one program serves all.
+ *   CLATTN_INVALID_ARGUMENT  a NULL pointer, an unknown struct_size, a field out of its range (the message names
+ *                            it), an out_dtype that dtype is not converted to, a head_dim that blocks do not divide
  *   CLATTN_BUILD_FAILED      the driver failed to compile the kernel
  *   CLATTN_IO_ERROR          a file of kernel_dir is missing or cannot be read
  *   CLATTN_OUT_OF_MEMORY, CLATTN_OPENCL_ERROR */
@@ -64,6 +68,7 @@ typedef struct clattn_gather_args {
     clattn_buffer cache;        /* read; not needed where pages or max_pages is 0 */
     clattn_buffer block_table;  /* int32 [batch, max_pages], read; not needed where max_pages is 0 */
     clattn_buffer kv_lens;      /* int32 [batch], read */
+    clattn_buffer scales;       /* float [kv_heads], read where dtype is fp8 and out_dtype is not; else not needed */
     clattn_buffer out;          /* written, all of [batch, out_len, kv_heads, head_dim]; may not overlap an input */
     clattn_buffer error_record; /* clattn_error_record, at an offset that is a multiple of 4; all zero: bad ids are not
                                    reported */

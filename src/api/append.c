@@ -3,7 +3,7 @@
 #include <stdio.h>
 
 #include "api/buffers.h"
-#include "api/queue.h"
+#include "api/chain.h"
 #include "kv/append.h"
 #include "plan/reach.h"
 #include "util/range.h"
@@ -200,20 +200,20 @@ static clattn_status check_run(const clattn_append_plan *plan, int32_t tokens, c
     return clattn_check_ranges(fields, LENGTH(fields));
 }
 
-/* Values follow keys, so that the last event is of both; an out-of-order queue is told so by an event. */
+/* Values follow keys, so that the last event is of both. */
 static clattn_status enqueue_launches(const clattn_append_plan *plan, const clattn_append_call *call,
                                       const clattn_queue_use *use, cl_event *event)
 {
-    if (clattn_append_launches(plan) == 1)
-        return clattn_append_enqueue(plan, 0, call, use->queue, use->num_wait, use->wait_list, event);
-    cl_event keys = NULL;
-    CLATTN_TRY(clattn_append_enqueue(plan, 0, call, use->queue, use->num_wait, use->wait_list,
-                                     use->out_of_order ? &keys : NULL));
-    const clattn_status status =
-        clattn_append_enqueue(plan, 1, call, use->queue, keys ? 1 : 0, keys ? &keys : NULL, event);
-    if (keys)
-        clReleaseEvent(keys);
-    return status;
+    const int launches = clattn_append_launches(plan);
+    clattn_chain chain;
+    clattn_status status = CLATTN_OK;
+    clattn_chain_begin(&chain, use, launches, event != NULL);
+    for (int launch = 0; launch < launches && status == CLATTN_OK; launch++) {
+        status = clattn_append_enqueue(plan, launch, call, use->queue, chain.num_wait, chain.wait_list,
+                                       clattn_chain_next(&chain));
+        clattn_chain_advance(&chain);
+    }
+    return clattn_chain_end(&chain, status, event);
 }
 
 clattn_status clattn_append_run(const clattn_append_plan *plan, int32_t tokens, const clattn_append_args *args,
@@ -227,9 +227,5 @@ clattn_status clattn_append_run(const clattn_append_plan *plan, int32_t tokens, 
         return clattn_enqueue_nothing(&use, event);
     clattn_append_call call = { .tokens = tokens };
     CLATTN_TRY(bind(&call, &plan->desc, args));
-    cl_event done = NULL;
-    CLATTN_TRY(enqueue_launches(plan, &call, &use, event ? &done : NULL));
-    if (event)
-        *event = done;
-    return CLATTN_OK;
+    return enqueue_launches(plan, &call, &use, event);
 }

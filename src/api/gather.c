@@ -27,6 +27,20 @@ void clattn_gather_args_init(clattn_gather_args *args)
         *args = CLATTN_GATHER_ARGS();
 }
 
+static clattn_status check_dtypes(const clattn_gather_desc *d)
+{
+    const int32_t block_len = clattn_dtype_block_len(d->dtype);
+    if (d->out_dtype != d->dtype && (int)d->out_dtype >= CLATTN_FLOAT_DTYPE_COUNT)
+        return clattn_fail(CLATTN_INVALID_ARGUMENT,
+                           "out_dtype is %s; it has to be dtype, %s, or one of f32, f16 and bf16",
+                           clattn_dtype_name(d->out_dtype), clattn_dtype_name(d->dtype));
+    if (d->head_dim % block_len != 0)
+        return clattn_fail(CLATTN_INVALID_ARGUMENT,
+                           "head_dim is %" PRId32 "; it has to be a multiple of %" PRId32 ", the block of dtype %s",
+                           d->head_dim, block_len, clattn_dtype_name(d->dtype));
+    return CLATTN_OK;
+}
+
 static clattn_status check_desc(const clattn_gather_desc *d)
 {
     if (d->struct_size != sizeof(*d))
@@ -34,21 +48,16 @@ static clattn_status check_desc(const clattn_gather_desc *d)
                            "desc->struct_size is %zu; it has to be %zu (CLATTN_GATHER_DESC sets it)", d->struct_size,
                            sizeof(*d));
     const clattn_range fields[] = {
-        { "dtype", d->dtype, 0, CLATTN_FLOAT_DTYPE_COUNT - 1 },
-        { "page_size", d->page_size, 1, MAX_PAGE_SIZE },
-        { "pages", d->pages, 0, MAX_COUNT },
-        { "kv_heads", d->kv_heads, 1, MAX_DIM },
-        { "head_dim", d->head_dim, 1, MAX_DIM },
-        { "max_batch", d->max_batch, 0, MAX_COUNT },
-        { "max_pages", d->max_pages, 0, MAX_COUNT },
-        { "cache.page", d->cache.page, 0, INT64_MAX },
-        { "cache.token", d->cache.token, 0, INT64_MAX },
-        { "cache.head", d->cache.head, 0, INT64_MAX },
-        { "out.batch", d->out.batch, 0, INT64_MAX },
-        { "out.token", d->out.token, 0, INT64_MAX },
-        { "out.head", d->out.head, 0, INT64_MAX },
+        { "dtype", d->dtype, 0, CLATTN_DTYPE_COUNT - 1 }, { "out_dtype", d->out_dtype, 0, CLATTN_DTYPE_COUNT - 1 },
+        { "page_size", d->page_size, 1, MAX_PAGE_SIZE },  { "pages", d->pages, 0, MAX_COUNT },
+        { "kv_heads", d->kv_heads, 1, MAX_DIM },          { "head_dim", d->head_dim, 1, MAX_DIM },
+        { "max_batch", d->max_batch, 0, MAX_COUNT },      { "max_pages", d->max_pages, 0, MAX_COUNT },
+        { "cache.page", d->cache.page, 0, INT64_MAX },    { "cache.token", d->cache.token, 0, INT64_MAX },
+        { "cache.head", d->cache.head, 0, INT64_MAX },    { "out.batch", d->out.batch, 0, INT64_MAX },
+        { "out.token", d->out.token, 0, INT64_MAX },      { "out.head", d->out.head, 0, INT64_MAX },
     };
     CLATTN_TRY(clattn_check_ranges(fields, LENGTH(fields)));
+    CLATTN_TRY(check_dtypes(d));
     if (d->block_table_stride != 0 && d->block_table_stride < d->max_pages)
         return clattn_fail(CLATTN_INVALID_ARGUMENT,
                            "block_table_stride is %" PRId64 "; it has to be 0 or at least max_pages, %" PRId32,
@@ -78,7 +87,7 @@ static int64_t cache_reach(const clattn_gather_desc *d)
     const clattn_dimension dimensions[] = { { d->pages, d->cache.page },
                                             { d->page_size, d->cache.token },
                                             { d->kv_heads, d->cache.head } };
-    return clattn_reach(dimensions, 3, d->head_dim);
+    return clattn_reach(dimensions, 3, clattn_row_blocks(d->dtype, d->head_dim));
 }
 
 static int64_t block_table_reach(const clattn_gather_desc *d, int32_t batch)
@@ -90,16 +99,17 @@ static int64_t block_table_reach(const clattn_gather_desc *d, int32_t batch)
 /* Checks and binds every buffer; those that the kernel will not read stand for `out`. */
 static clattn_status bind(clattn_gather_call *call, const clattn_gather_desc *d, const clattn_gather_args *args)
 {
-    const size_t element = clattn_dtype_size(d->dtype);
+    const int64_t out_row = clattn_row_blocks(d->out_dtype, d->head_dim);
     const int64_t record_words = (int64_t)(sizeof(clattn_error_record) / sizeof(uint32_t));
     const clattn_buffer_need needs[CLATTN_GATHER_ARGUMENT_COUNT] = {
-        [CLATTN_GATHER_CACHE] = clattn_array_need("cache", &args->cache, element, cache_reach(d)),
+        [CLATTN_GATHER_CACHE] = clattn_tensor_need("cache", &args->cache, d->dtype, cache_reach(d)),
         [CLATTN_GATHER_BLOCK_TABLE] =
             clattn_array_need("block_table", &args->block_table, sizeof(int32_t), block_table_reach(d, call->batch)),
         [CLATTN_GATHER_KV_LENS] = clattn_array_need("kv_lens", &args->kv_lens, sizeof(int32_t), call->batch),
         [CLATTN_GATHER_OUT] =
-            clattn_array_need("out", &args->out, element,
-                              clattn_tensor_reach(&d->out, call->batch, call->out_len, d->kv_heads, d->head_dim)),
+            clattn_tensor_need("out", &args->out, d->out_dtype,
+                               clattn_tensor_reach(&d->out, call->batch, call->out_len, d->kv_heads, out_row)),
+        [CLATTN_GATHER_SCALES] = clattn_array_need("scales", &args->scales, sizeof(float), d->kv_heads),
         [CLATTN_GATHER_ERROR_RECORD] =
             clattn_array_need("error_record", &args->error_record, sizeof(uint32_t), record_words),
     };
@@ -107,6 +117,7 @@ static clattn_status bind(clattn_gather_call *call, const clattn_gather_desc *d,
         [CLATTN_GATHER_CACHE] = d->pages > 0 && d->max_pages > 0,
         [CLATTN_GATHER_BLOCK_TABLE] = d->max_pages > 0,
         [CLATTN_GATHER_KV_LENS] = true,
+        [CLATTN_GATHER_SCALES] = d->dtype == CLATTN_FP8 && d->out_dtype != CLATTN_FP8,
         [CLATTN_GATHER_OUT] = true,
         [CLATTN_GATHER_ERROR_RECORD] = call->has_error_record,
     };
@@ -116,7 +127,7 @@ static clattn_status bind(clattn_gather_call *call, const clattn_gather_desc *d,
         call->memory[i] = (cl_mem)(is_needed[i] ? needs[i].buffer->handle : args->out.handle);
         call->offsets[i] = is_needed[i] ? clattn_buffer_offset(&needs[i]) : 0;
     }
-    if (clattn_tensor_overlaps(&d->out, call->batch, call->out_len, d->kv_heads, d->head_dim))
+    if (clattn_tensor_overlaps(&d->out, call->batch, call->out_len, d->kv_heads, out_row))
         return clattn_fail(CLATTN_INVALID_ARGUMENT,
                            "out {batch %" PRId64 ", token %" PRId64 ", head %" PRId64
                            "} lets rows overlap; every stride has to be at least what the smaller ones span",

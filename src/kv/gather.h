@@ -6,26 +6,26 @@
 
 #include <clattn/kv_cache.h>
 
-#include "device/device.h"
-#include "kernel/kernel.h"
+#include "kv/group.h"
 
 struct clattn_gather_plan {
     clattn_device *device;
     clattn_gather_desc desc; /* block_table_stride set */
-    clattn_kernel *kernel;
-    size_t local_size[2];
+    clattn_group_kernel group;
+    int32_t group_tokens;
 };
 
 typedef enum clattn_gather_argument {
     CLATTN_GATHER_CACHE,
     CLATTN_GATHER_BLOCK_TABLE,
     CLATTN_GATHER_KV_LENS,
+    CLATTN_GATHER_SCALES,
     CLATTN_GATHER_OUT,
     CLATTN_GATHER_ERROR_RECORD,
     CLATTN_GATHER_ARGUMENT_COUNT
 } clattn_gather_argument;
 
-/* What one run works on. No buffer is NULL; offsets[] is in elements of each buffer's type. */
+/* What one run works on. No buffer is NULL; offsets[] is in units of the alignment of each buffer's type. */
 typedef struct clattn_gather_call {
     int32_t batch, out_len;
     bool has_error_record;

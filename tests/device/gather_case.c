@@ -1,14 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "gather_case.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "ref/ref.h"
 
-/* Bytes before and after what a buffer's view holds. 0x7e7e7e7e and 0xffff are NaNs in no cache and in every one. */
-#define GUARD     64
-#define POISON    0xff
 #define SPARE     5 /* pages that no sequence has */
 #define BAD_TABLE 0x7fffffff
 
@@ -23,10 +21,14 @@ static int32_t max_pages_of(const gather_case *c)
 static void describe(gather_state *g)
 {
     const gather_case *c = g->c;
-    const int64_t row = c->dim + c->pad, heads = c->heads * row + c->pad, tokens = c->page_size * row + c->pad;
-    g->desc = CLATTN_GATHER_DESC(.dtype = c->dtype, .page_size = c->page_size, .kv_heads = c->heads, .head_dim = c->dim,
-                                 .max_batch = c->batch, .max_pages = max_pages_of(c),
-                                 .out = { c->out_len * heads + c->pad, heads, row });
+    const int64_t row = c->dim / clattn_dtype_block_len(c->dtype) + c->pad,
+                  out_row = c->dim / clattn_dtype_block_len(c->out_dtype) + c->pad;
+    const int64_t heads = c->heads * row + c->pad, tokens = c->page_size * row + c->pad;
+    const int64_t out_token = c->heads * out_row + c->pad;
+    g->desc = CLATTN_GATHER_DESC(.dtype = c->dtype, .out_dtype = c->out_dtype, .page_size = c->page_size,
+                                 .kv_heads = c->heads, .head_dim = c->dim, .max_batch = c->batch,
+                                 .max_pages = max_pages_of(c),
+                                 .out = { c->out_len * out_token + c->pad, out_token, out_row });
     g->desc.pages = c->batch * g->desc.max_pages + SPARE;
     g->desc.block_table_stride = c->pad ? g->desc.max_pages + c->pad : 0;
     g->desc.cache = c->head_major ? (clattn_page_strides){ c->heads * tokens + c->pad, row, tokens }
@@ -35,33 +37,32 @@ static void describe(gather_state *g)
 
 static bool allocate(gather_state *g)
 {
-    const clattn_gather_desc *d = &g->desc;
-    const size_t element = clattn_dtype_size(d->dtype);
-    const size_t stride = (size_t)(d->block_table_stride ? d->block_table_stride : d->max_pages);
-    const size_t sizes[GATHER_BUFFERS] = {
-        [GATHER_CACHE] = (size_t)(d->pages * d->cache.page) * element,
-        [GATHER_TABLE] = (size_t)g->c->batch * stride * sizeof(int32_t),
-        [GATHER_LENS] = (size_t)g->c->batch * sizeof(int32_t),
-        [GATHER_OUT] = (size_t)(g->c->batch * d->out.batch) * element,
-        [GATHER_RECORD] = sizeof(clattn_error_record),
+    static const char *const names[] = {
+        "the cache", "the block table", "kv_lens", "scales", "out", "the error record"
     };
-    for (int i = 0; i < GATHER_BUFFERS; i++) {
-        const size_t of_type = i == GATHER_CACHE || i == GATHER_OUT ? element : sizeof(int32_t);
-        g->buffers[i].offset = GUARD + (size_t)g->c->offset * of_type;
-        g->buffers[i].size = g->buffers[i].offset + sizes[i] + GUARD;
-        g->buffers[i].host = malloc(g->buffers[i].size);
-        if (!g->buffers[i].host)
+    const clattn_gather_desc *d = &g->desc;
+    const size_t stride = (size_t)(d->block_table_stride ? d->block_table_stride : d->max_pages);
+    const struct {
+        size_t bytes, alignment;
+    } sizes[GATHER_BUFFERS] = {
+        [GATHER_CACHE] = { (size_t)(d->pages * d->cache.page) * clattn_dtype_size(d->dtype),
+                           clattn_dtype_alignment(d->dtype) },
+        [GATHER_TABLE] = { (size_t)g->c->batch * stride * sizeof(int32_t), sizeof(int32_t) },
+        [GATHER_LENS] = { (size_t)g->c->batch * sizeof(int32_t), sizeof(int32_t) },
+        [GATHER_SCALES] = { (size_t)d->kv_heads * sizeof(float), sizeof(float) },
+        [GATHER_OUT] = { (size_t)(g->c->batch * d->out.batch) * clattn_dtype_size(d->out_dtype),
+                         clattn_dtype_alignment(d->out_dtype) },
+        [GATHER_RECORD] = { sizeof(clattn_error_record), sizeof(uint32_t) },
+    };
+    for (int i = 0; i < GATHER_BUFFERS; i++)
+        if (!guarded_make(&g->buffers[i], names[i], sizes[i].bytes, (size_t)g->c->offset * sizes[i].alignment))
             return false;
-        memset(g->buffers[i].host, POISON, g->buffers[i].size);
-    }
-    g->buffers[GATHER_OUT].want = malloc(g->buffers[GATHER_OUT].size);
-    g->buffers[GATHER_RECORD].want = malloc(g->buffers[GATHER_RECORD].size);
-    return g->buffers[GATHER_OUT].want && g->buffers[GATHER_RECORD].want;
+    return true;
 }
 
 static int32_t *integers(const gather_state *g, int buffer)
 {
-    return (int32_t *)(void *)(g->buffers[buffer].host + g->buffers[buffer].offset);
+    return (int32_t *)(void *)g->buffers[buffer].host;
 }
 
 static int32_t length_of(const gather_state *g, int32_t b)
@@ -102,53 +103,75 @@ static bool fill_table(gather_state *g, ref_random *random, uint32_t *first_bad)
     return true;
 }
 
-static void put(unsigned char *at, size_t element, int64_t index, uint32_t bits)
+/* Any bits, NaNs and infinities among them. */
+static void random_row(const gather_case *c, ref_random *random, unsigned char *row)
 {
-    const uint16_t half = (uint16_t)bits;
-    memcpy(at + (size_t)index * element, element == 2 ? (const void *)&half : &bits, element);
+    const size_t size = clattn_dtype_size(c->dtype), bytes = (size_t)(c->dim / clattn_dtype_block_len(c->dtype)) * size;
+    for (size_t i = 0; i < bytes; i++)
+        row[i] = (unsigned char)ref_random_bits(random);
 }
 
-/* Random bits at each place that a token lives, and at the same token's place in the answer. */
+/* The row at the place that a token lives, and what becomes of it at the token's place in the answer. */
+static void fill_row(gather_state *g, ref_random *random, int64_t from, int64_t to, int32_t head)
+{
+    const clattn_gather_desc *d = &g->desc;
+    const size_t size = clattn_dtype_size(d->dtype);
+    unsigned char *cache = g->buffers[GATHER_CACHE].host + (size_t)from * size;
+    unsigned char *out = g->buffers[GATHER_OUT].want + (size_t)to * clattn_dtype_size(d->out_dtype);
+    float scale;
+    memcpy(&scale, g->buffers[GATHER_SCALES].host + (size_t)head * sizeof(scale), sizeof(scale));
+    random_row(g->c, random, cache);
+    if (d->dtype == d->out_dtype) {
+        memcpy(out, cache, (size_t)(d->head_dim / clattn_dtype_block_len(d->dtype)) * size);
+        return;
+    }
+    for (int32_t i = 0; i < d->head_dim; i++) {
+        const float value = (float)ref_load(cache, d->dtype, i);
+        ref_store(out, d->out_dtype, i, (double)(d->dtype == CLATTN_FP8 ? value * scale : value));
+    }
+}
+
 static void fill_values(gather_state *g, ref_random *random)
 {
     const clattn_gather_desc *d = &g->desc;
-    const size_t element = clattn_dtype_size(d->dtype);
     const int64_t stride = d->block_table_stride ? d->block_table_stride : d->max_pages;
-    unsigned char *cache = g->buffers[GATHER_CACHE].host + g->buffers[GATHER_CACHE].offset;
-    unsigned char *out = g->buffers[GATHER_OUT].want + g->buffers[GATHER_OUT].offset;
-    for (int32_t b = 0; b < g->c->batch; b++) {
+    const size_t out_row =
+        (size_t)(d->head_dim / clattn_dtype_block_len(d->out_dtype)) * clattn_dtype_size(d->out_dtype);
+    for (int32_t b = 0; b < g->c->batch; b++)
         for (int32_t t = 0; t < g->c->out_len; t++) {
             const int32_t id =
                 t < length_of(g, b) ? integers(g, GATHER_TABLE)[b * stride + t / d->page_size] : BAD_TABLE;
-            for (int32_t n = 0; n < d->kv_heads * d->head_dim; n++) {
-                const int32_t head = n / d->head_dim, at = n % d->head_dim;
-                const uint32_t bits = id >= 0 && id < d->pages ? (uint32_t)ref_random_bits(random) : 0;
-                put(out, element, b * d->out.batch + t * d->out.token + head * d->out.head + at, bits);
+            for (int32_t head = 0; head < d->kv_heads; head++) {
+                const int64_t to = b * d->out.batch + t * d->out.token + head * d->out.head;
                 if (id >= 0 && id < d->pages)
-                    put(cache, element,
-                        id * d->cache.page + t % d->page_size * d->cache.token + head * d->cache.head + at, bits);
+                    fill_row(g, random, id * d->cache.page + t % d->page_size * d->cache.token + head * d->cache.head,
+                             to, head);
+                else
+                    memset(g->buffers[GATHER_OUT].want + (size_t)to * clattn_dtype_size(d->out_dtype), 0, out_row);
             }
         }
-    }
 }
 
 static bool fill(gather_state *g)
 {
     ref_random random = { 7 };
     clattn_error_record record = CLATTN_ERROR_RECORD_CLEAR;
-    memcpy(g->buffers[GATHER_LENS].host + g->buffers[GATHER_LENS].offset, g->c->lens,
-           (size_t)g->c->batch * sizeof(int32_t));
-    memcpy(g->buffers[GATHER_RECORD].host + g->buffers[GATHER_RECORD].offset, &record, sizeof(record));
-    for (int i = 0; i < GATHER_BUFFERS; i++)
-        if (g->buffers[i].want)
-            memcpy(g->buffers[i].want, g->buffers[i].host, g->buffers[i].size);
     uint32_t first_bad = UINT32_MAX;
+    memcpy(g->buffers[GATHER_LENS].host, g->c->lens, (size_t)g->c->batch * sizeof(int32_t));
+    memcpy(g->buffers[GATHER_RECORD].host, &record, sizeof(record));
+    for (int32_t head = 0; head < g->c->heads; head++) {
+        const float scale = (float)(0.01 + ref_random_uniform(&random));
+        memcpy(g->buffers[GATHER_SCALES].host + (size_t)head * sizeof(scale), &scale, sizeof(scale));
+    }
     if (!fill_table(g, &random, &first_bad))
         return false;
     fill_values(g, &random);
     if (first_bad != UINT32_MAX && !g->c->without_record)
         record = (clattn_error_record){ .kinds = CLATTN_ERROR_PAGE_ID, .sequence = first_bad };
-    memcpy(g->buffers[GATHER_RECORD].want + g->buffers[GATHER_RECORD].offset, &record, sizeof(record));
+    memcpy(g->buffers[GATHER_RECORD].want, &record, sizeof(record));
+    for (int i = 0; i < GATHER_BUFFERS; i++)
+        if (i != GATHER_OUT && i != GATHER_RECORD)
+            memcpy(g->buffers[i].want, g->buffers[i].host, g->buffers[i].bytes);
     return true;
 }
 
@@ -160,66 +183,46 @@ bool gather_make(const harness *h, gather_state *g, const gather_case *c, outcom
         outcome_fail(out, "no memory");
         return false;
     }
-    for (int i = 0; i < GATHER_BUFFERS; i++) {
-        cl_int code;
-        g->buffers[i].memory = clCreateBuffer(h->context, CL_MEM_READ_WRITE | CL_MEM_COPY_HOST_PTR, g->buffers[i].size,
-                                              g->buffers[i].host, &code);
-        if (code != CL_SUCCESS) {
-            outcome_fail(out, "clCreateBuffer failed with %d", code);
+    for (int i = 0; i < GATHER_BUFFERS; i++)
+        if (!guarded_upload(h, &g->buffers[i], out))
             return false;
-        }
-    }
     return outcome_ok(out, clattn_gather_plan_create(h->device, &g->desc, &g->plan), "clattn_gather_plan_create");
 }
 
 void gather_free(gather_state *g)
 {
     clattn_gather_plan_destroy(&g->plan);
-    for (int i = 0; i < GATHER_BUFFERS; i++) {
-        if (g->buffers[i].memory)
-            clReleaseMemObject(g->buffers[i].memory);
-        free(g->buffers[i].host);
-        free(g->buffers[i].want);
-    }
-}
-
-static clattn_buffer buffer_of(const gather_state *g, int buffer)
-{
-    return (clattn_buffer){ .handle = g->buffers[buffer].memory,
-                            .offset = g->buffers[buffer].offset,
-                            .size = g->buffers[buffer].size - g->buffers[buffer].offset - GUARD };
+    for (int i = 0; i < GATHER_BUFFERS; i++)
+        guarded_free(&g->buffers[i]);
 }
 
 clattn_gather_args gather_args_of(const gather_state *g)
 {
+    const guarded *b = g->buffers;
     clattn_gather_args args =
-        CLATTN_GATHER_ARGS(.cache = buffer_of(g, GATHER_CACHE), .block_table = buffer_of(g, GATHER_TABLE),
-                           .kv_lens = buffer_of(g, GATHER_LENS), .out = buffer_of(g, GATHER_OUT));
+        CLATTN_GATHER_ARGS(.cache = guarded_view(&b[GATHER_CACHE]), .block_table = guarded_view(&b[GATHER_TABLE]),
+                           .kv_lens = guarded_view(&b[GATHER_LENS]), .out = guarded_view(&b[GATHER_OUT]));
+    if (g->c->dtype == CLATTN_FP8 && g->c->out_dtype != CLATTN_FP8)
+        args.scales = guarded_view(&b[GATHER_SCALES]);
     if (!g->c->without_record)
-        args.error_record = buffer_of(g, GATHER_RECORD);
+        args.error_record = guarded_view(&b[GATHER_RECORD]);
     return args;
+}
+
+/* One bit pattern for all NaNs of a result that is converted. */
+static void canonical_nans(const void *user, unsigned char *at)
+{
+    const gather_state *g = user;
+    const size_t size = clattn_dtype_size(g->desc.out_dtype);
+    for (size_t i = 0; i < g->buffers[GATHER_OUT].bytes / size; i++)
+        if (isnan(ref_load(at + i * size, g->desc.out_dtype, 0)))
+            memset(at + i * size, 0x5a, size);
 }
 
 void gather_verify(const harness *h, const gather_state *g, outcome *out)
 {
-    static const char *const names[] = { "the cache", "the block table", "kv_lens", "out", "the error record" };
-    for (int i = 0; i < GATHER_BUFFERS; i++) {
-        const size_t size = g->buffers[i].size;
-        const unsigned char *want = g->buffers[i].want ? g->buffers[i].want : g->buffers[i].host;
-        unsigned char *got = malloc(size);
-        if (!got || clEnqueueReadBuffer(h->in_order, g->buffers[i].memory, CL_TRUE, 0, size, got, 0, NULL, NULL) !=
-                        CL_SUCCESS) {
-            outcome_fail(out, "%s cannot be read", names[i]);
-            free(got);
-            return;
-        }
-        size_t at = 0;
-        while (at < size && got[at] == want[at])
-            at++;
-        if (at < size)
-            outcome_fail(out, "%s differs at byte %zd of its view: 0x%02x, not 0x%02x", names[i],
-                         (ptrdiff_t)(at - g->buffers[i].offset), got[at], want[at]);
-        free(got);
-    }
+    const bool converts = g->desc.dtype != g->desc.out_dtype;
+    for (int i = 0; i < GATHER_BUFFERS; i++)
+        guarded_verify(h, &g->buffers[i], converts && i == GATHER_OUT ? canonical_nans : NULL, g, out);
     out->compared += (int64_t)g->c->batch * g->c->out_len * g->c->heads * g->c->dim;
 }

@@ -4,13 +4,13 @@
 
 /* One gather: its cache, tables and answer on the host, and the same on the device. */
 
-#include "harness.h"
+#include "guarded.h"
 
 #define GATHER_MAX_BATCH 4
 
 typedef struct gather_case {
     const char *name;
-    clattn_dtype dtype;
+    clattn_dtype dtype, out_dtype;
     int32_t page_size, heads, dim;
     int32_t batch;
     int32_t lens[GATHER_MAX_BATCH]; /* in kv_lens; may be outside what the table holds */
@@ -24,17 +24,12 @@ typedef struct gather_case {
     bool without_record; /* no error record is given */
 } gather_case;
 
-enum { GATHER_CACHE, GATHER_TABLE, GATHER_LENS, GATHER_OUT, GATHER_RECORD, GATHER_BUFFERS };
+enum { GATHER_CACHE, GATHER_TABLE, GATHER_LENS, GATHER_SCALES, GATHER_OUT, GATHER_RECORD, GATHER_BUFFERS };
 
 typedef struct gather_state {
     const gather_case *c;
     clattn_gather_desc desc;
-    struct {
-        unsigned char *host; /* what it holds before */
-        unsigned char *want; /* what it has to hold after; NULL: the same */
-        size_t size, offset; /* in bytes */
-        cl_mem memory;
-    } buffers[GATHER_BUFFERS];
+    guarded buffers[GATHER_BUFFERS];
     clattn_gather_plan *plan;
 } gather_state;
 

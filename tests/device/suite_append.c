@@ -9,7 +9,6 @@
 
 #define LENGTH(array) ((int)(sizeof(array) / sizeof((array)[0])))
 
-/* clang-format off */
 static const append_case cases[] = {
     { "page size 1", { { CLATTN_F32, CLATTN_F32, 5 }, { CLATTN_F32, CLATTN_F32, 5 } }, 1, 2, .tokens = 7 },
     { "page size 3, f16", { { CLATTN_F16, CLATTN_F16, 5 }, { CLATTN_F16, CLATTN_F16, 7 } }, 3, 2, .tokens = 17 },
@@ -19,40 +18,104 @@ static const append_case cases[] = {
     { "values alone", { { 0 }, { CLATTN_F16, CLATTN_F32, 33 } }, 7, 2, .tokens = 20 },
     { "types of their own", { { CLATTN_F16, CLATTN_Q8_0, 64 }, { CLATTN_F16, CLATTN_Q4_0, 32 } }, 7, 2, .tokens = 20 },
     { "copied and converted", { { CLATTN_F16, CLATTN_F16, 24 }, { CLATTN_F16, CLATTN_FP8, 24 } }, 5, 3, .tokens = 20 },
-    { "both copied, of two types", { { CLATTN_F16, CLATTN_F16, 24 }, { CLATTN_F32, CLATTN_F32, 9 } }, 5, 3, .tokens = 20 },
-    { "heads before tokens", { { CLATTN_F16, CLATTN_F16, 16 }, { CLATTN_F16, CLATTN_F16, 8 } }, 16, 3, .tokens = 40,
+    { "both copied, of two types",
+      { { CLATTN_F16, CLATTN_F16, 24 }, { CLATTN_F32, CLATTN_F32, 9 } },
+      5,
+      3,
+      .tokens = 20 },
+    { "heads before tokens",
+      { { CLATTN_F16, CLATTN_F16, 16 }, { CLATTN_F16, CLATTN_F16, 8 } },
+      16,
+      3,
+      .tokens = 40,
       .head_major = true },
-    { "heads before tokens, q8_0", { { CLATTN_F16, CLATTN_Q8_0, 64 }, { CLATTN_F16, CLATTN_Q8_0, 32 } }, 16, 3, .tokens = 40,
+    { "heads before tokens, q8_0",
+      { { CLATTN_F16, CLATTN_Q8_0, 64 }, { CLATTN_F16, CLATTN_Q8_0, 32 } },
+      16,
+      3,
+      .tokens = 40,
       .head_major = true },
-    { "strides and offsets", { { CLATTN_F16, CLATTN_F16, 5 }, { CLATTN_F16, CLATTN_F16, 8 } }, 3, 2, .tokens = 11, .pad = 3,
+    { "strides and offsets",
+      { { CLATTN_F16, CLATTN_F16, 5 }, { CLATTN_F16, CLATTN_F16, 8 } },
+      3,
+      2,
+      .tokens = 11,
+      .pad = 3,
       .offset = 1 },
-    { "strides and offsets, f32", { { CLATTN_F32, CLATTN_F32, 8 }, { CLATTN_F32, CLATTN_F32, 5 } }, 3, 2, .tokens = 11, .pad = 2,
+    { "strides and offsets, f32",
+      { { CLATTN_F32, CLATTN_F32, 8 }, { CLATTN_F32, CLATTN_F32, 5 } },
+      3,
+      2,
+      .tokens = 11,
+      .pad = 2,
       .offset = 3 },
-    { "strides and offsets, fp8", { { CLATTN_F32, CLATTN_FP8, 19 }, { CLATTN_F32, CLATTN_FP8, 16 } }, 3, 2, .tokens = 11,
-      .pad = 1, .offset = 3 },
-    { "strides and offsets, q4_0", { { CLATTN_BF16, CLATTN_Q4_0, 32 }, { CLATTN_BF16, CLATTN_Q4_0, 96 } }, 3, 2, .tokens = 11,
-      .pad = 1, .offset = 5, .head_major = true },
+    { "strides and offsets, fp8",
+      { { CLATTN_F32, CLATTN_FP8, 19 }, { CLATTN_F32, CLATTN_FP8, 16 } },
+      3,
+      2,
+      .tokens = 11,
+      .pad = 1,
+      .offset = 3 },
+    { "strides and offsets, q4_0",
+      { { CLATTN_BF16, CLATTN_Q4_0, 32 }, { CLATTN_BF16, CLATTN_Q4_0, 96 } },
+      3,
+      2,
+      .tokens = 11,
+      .pad = 1,
+      .offset = 5,
+      .head_major = true },
     { "many tokens", { { CLATTN_F16, CLATTN_F16, 3 }, { CLATTN_F16, CLATTN_F16, 3 } }, 16, 9, .tokens = 300 },
-    { "bad slots", { { CLATTN_F16, CLATTN_F16, 5 }, { CLATTN_F16, CLATTN_F16, 5 } }, 3, 9, .tokens = 40, .bad_slots = true,
+    { "bad slots",
+      { { CLATTN_F16, CLATTN_F16, 5 }, { CLATTN_F16, CLATTN_F16, 5 } },
+      3,
+      9,
+      .tokens = 40,
+      .bad_slots = true,
       .offset = 1 },
-    { "bad slots, two launches", { { CLATTN_F16, CLATTN_FP8, 5 }, { CLATTN_F16, CLATTN_F16, 5 } }, 3, 2, .tokens = 40,
+    { "bad slots, two launches",
+      { { CLATTN_F16, CLATTN_FP8, 5 }, { CLATTN_F16, CLATTN_F16, 5 } },
+      3,
+      2,
+      .tokens = 40,
       .bad_slots = true },
-    { "bad slots, no record", { { CLATTN_F16, CLATTN_F16, 5 }, { CLATTN_F16, CLATTN_F16, 5 } }, 3, 2, .tokens = 40,
-      .bad_slots = true, .without_record = true },
-    { "gguf's blocks, q8_0", { { CLATTN_F32, CLATTN_Q8_0, 32 }, { CLATTN_F32, CLATTN_Q8_0, 64 } }, 3, 2, .tokens = 40,
+    { "bad slots, no record",
+      { { CLATTN_F16, CLATTN_F16, 5 }, { CLATTN_F16, CLATTN_F16, 5 } },
+      3,
+      2,
+      .tokens = 40,
+      .bad_slots = true,
+      .without_record = true },
+    { "gguf's blocks, q8_0",
+      { { CLATTN_F32, CLATTN_Q8_0, 32 }, { CLATTN_F32, CLATTN_Q8_0, 64 } },
+      3,
+      2,
+      .tokens = 40,
       .values = APPEND_GGUF },
-    { "gguf's blocks, q4_0", { { CLATTN_F32, CLATTN_Q4_0, 64 }, { CLATTN_F32, CLATTN_Q4_0, 32 } }, 3, 2, .tokens = 40,
+    { "gguf's blocks, q4_0",
+      { { CLATTN_F32, CLATTN_Q4_0, 64 }, { CLATTN_F32, CLATTN_Q4_0, 32 } },
+      3,
+      2,
+      .tokens = 40,
       .values = APPEND_GGUF },
 };
 
 static const append_case small[] = {
-    { "small, copied", { { CLATTN_F16, CLATTN_F16, 5 }, { CLATTN_F16, CLATTN_F16, 8 } }, 3, 2, .tokens = 5, .bad_slots = true },
+    { "small, copied",
+      { { CLATTN_F16, CLATTN_F16, 5 }, { CLATTN_F16, CLATTN_F16, 8 } },
+      3,
+      2,
+      .tokens = 5,
+      .bad_slots = true },
     { "small, fp8", { { CLATTN_F16, CLATTN_FP8, 17 }, { CLATTN_F16, CLATTN_FP8, 3 } }, 3, 2, .tokens = 4, .offset = 1 },
-    { "small, q8_0 and q4_0", { { CLATTN_F32, CLATTN_Q8_0, 32 }, { CLATTN_F32, CLATTN_Q4_0, 32 } }, 3, 2, .tokens = 4,
-      .offset = 1, .pad = 1 },
+    { "small, q8_0 and q4_0",
+      { { CLATTN_F32, CLATTN_Q8_0, 32 }, { CLATTN_F32, CLATTN_Q4_0, 32 } },
+      3,
+      2,
+      .tokens = 4,
+      .offset = 1,
+      .pad = 1 },
     { "small, bf16", { { CLATTN_F32, CLATTN_BF16, 17 }, { CLATTN_F32, CLATTN_F16, 17 } }, 2, 2, .tokens = 4 },
 };
-/* clang-format on */
 
 static cl_int enqueue(const append_state *a, cl_command_queue queue, cl_event *wait, cl_event *event, outcome *out)
 {
@@ -90,14 +153,12 @@ static void check_types(harness *h)
             snprintf(name, sizeof(name), "%s to %s", clattn_dtype_name((clattn_dtype)src),
                      clattn_dtype_name((clattn_dtype)dtype));
             const int32_t tail = clattn_dtype_block_len((clattn_dtype)dtype) > 1 ? 0 : 7;
-            const append_case c = {
-                name,
-                { { (clattn_dtype)src, (clattn_dtype)dtype, 64 + tail }, { (clattn_dtype)src, (clattn_dtype)dtype, 32 } },
-                7,
-                7,
-                60,
-                .values = APPEND_HOSTILE
-            };
+            append_case c = { .name = name, .page_size = 7, .heads = 7, .tokens = 60, .values = APPEND_HOSTILE };
+            for (int n = 0; n < 2; n++) {
+                c.planes[n].src = (clattn_dtype)src;
+                c.planes[n].dtype = (clattn_dtype)dtype;
+                c.planes[n].dim = n == 0 ? 64 + tail : 32;
+            }
             check_case(h, &c);
         }
 }

@@ -11,31 +11,41 @@
 #define WIDE          70000
 
 static const gather_case cases[] = {
-    { "page size 1", CLATTN_F32, 1, 2, 5, 3, .lens = { 7, 0, 3 }, .out_len = 7 },
-    { "page size 3, f16", CLATTN_F16, 3, 2, 5, 4, .lens = { 9, 1, 10, 0 }, .out_len = 10 },
-    { "page size 16, bf16", CLATTN_BF16, 16, 3, 8, 4, .lens = { 15, 16, 17, 1 }, .out_len = 17 },
-    { "page size 256", CLATTN_F16, 256, 1, 3, 2, .lens = { 257, 40 }, .out_len = 257 },
-    { "one element", CLATTN_F16, 1, 1, 1, 1, .lens = { 1 }, .out_len = 1 },
-    { "lengths 0", CLATTN_F32, 16, 2, 4, 2, .lens = { 0, 0 }, .out_len = 5 },
-    { "heads before tokens", CLATTN_F16, 3, 3, 7, 3, .lens = { 8, 9, 2 }, .out_len = 9, .head_major = true },
-    { "heads before tokens, f32", CLATTN_F32, 16, 2, 33, 2, .lens = { 18, 16 }, .out_len = 18, .head_major = true },
-    { "strides and offsets", CLATTN_F16, 3, 2, 5, 3, .lens = { 7, 0, 4 }, .out_len = 8, .pad = 3, .offset = 1 },
-    { "strides and offsets, f32", CLATTN_F32, 16, 2, 5, 3, .lens = { 17, 33, 1 }, .out_len = 33, .pad = 2,
+    { "page size 1", CLATTN_F32, CLATTN_F32, 1, 2, 5, 3, .lens = { 7, 0, 3 }, .out_len = 7 },
+    { "page size 3, f16", CLATTN_F16, CLATTN_F16, 3, 2, 5, 4, .lens = { 9, 1, 10, 0 }, .out_len = 10 },
+    { "page size 16, bf16", CLATTN_BF16, CLATTN_BF16, 16, 3, 8, 4, .lens = { 15, 16, 17, 1 }, .out_len = 17 },
+    { "page size 256", CLATTN_F16, CLATTN_F16, 256, 1, 3, 2, .lens = { 257, 40 }, .out_len = 257 },
+    { "one element", CLATTN_F16, CLATTN_F16, 1, 1, 1, 1, .lens = { 1 }, .out_len = 1 },
+    { "lengths 0", CLATTN_F32, CLATTN_F32, 16, 2, 4, 2, .lens = { 0, 0 }, .out_len = 5 },
+    { "heads before tokens", CLATTN_F16, CLATTN_F16, 3, 3, 7, 3, .lens = { 8, 9, 2 }, .out_len = 9,
+      .head_major = true },
+    { "heads before tokens, f32", CLATTN_F32, CLATTN_F32, 16, 2, 33, 2, .lens = { 18, 16 }, .out_len = 18,
+      .head_major = true },
+    { "strides and offsets", CLATTN_F16, CLATTN_F16, 3, 2, 5, 3, .lens = { 7, 0, 4 }, .out_len = 8, .pad = 3,
+      .offset = 1 },
+    { "strides and offsets, f32", CLATTN_F32, CLATTN_F32, 16, 2, 5, 3, .lens = { 17, 33, 1 }, .out_len = 33, .pad = 2,
       .offset = 3 },
-    { "strides, heads before tokens", CLATTN_F16, 16, 2, 5, 2, .lens = { 17, 5 }, .out_len = 19, .head_major = true,
+    { "strides, heads before tokens", CLATTN_F16, CLATTN_F16, 16, 2, 5, 2, .lens = { 17, 5 }, .out_len = 19,
+      .head_major = true, .pad = 1 },
+    { "one long head", CLATTN_F16, CLATTN_F16, 16, 1, 576, 2, .lens = { 3, 2 }, .out_len = 3 },
+    { "holes", CLATTN_F16, CLATTN_F16, 3, 2, 5, 3, .lens = { 12, 7, 4 }, .out_len = 12, .holes = true },
+    { "holes in pages of 1", CLATTN_F32, CLATTN_F32, 1, 2, 5, 2, .lens = { 9, 2 }, .out_len = 9, .holes = true },
+    { "bad ids", CLATTN_F16, CLATTN_F16, 3, 2, 5, 4, .lens = { 6, 7, 8, 9 }, .out_len = 9, .bad_from = 2, .offset = 1 },
+    { "bad ids, many heads", CLATTN_F32, CLATTN_F32, 1, 9, 2, 4, .lens = { 6, 2, 1, 4 }, .out_len = 9, .bad_from = 1,
       .pad = 1 },
-    { "one long head", CLATTN_F16, 16, 1, 576, 2, .lens = { 3, 2 }, .out_len = 3 },
-    { "holes", CLATTN_F16, 3, 2, 5, 3, .lens = { 12, 7, 4 }, .out_len = 12, .holes = true },
-    { "holes in pages of 1", CLATTN_F32, 1, 2, 5, 2, .lens = { 9, 2 }, .out_len = 9, .holes = true },
-    { "bad ids", CLATTN_F16, 3, 2, 5, 4, .lens = { 6, 7, 8, 9 }, .out_len = 9, .bad_from = 2, .offset = 1 },
-    { "bad ids, many heads", CLATTN_F32, 1, 9, 2, 4, .lens = { 6, 2, 1, 4 }, .out_len = 9, .bad_from = 1, .pad = 1 },
-    { "bad ids and holes", CLATTN_F16, 1, 2, 5, 4, .lens = { 5, 5, 0, 5 }, .out_len = 5, .bad_from = 2, .holes = true },
-    { "bad ids, no record", CLATTN_F16, 3, 2, 5, 4, .lens = { 6, 7, 8, 9 }, .out_len = 9, .bad_from = 1,
+    { "bad ids and holes", CLATTN_F16, CLATTN_F16, 1, 2, 5, 4, .lens = { 5, 5, 0, 5 }, .out_len = 5, .bad_from = 2,
+      .holes = true },
+    { "bad ids, no record", CLATTN_F16, CLATTN_F16, 3, 2, 5, 4, .lens = { 6, 7, 8, 9 }, .out_len = 9, .bad_from = 1,
       .without_record = true },
-    { "lengths past the table", CLATTN_F16, 3, 2, 5, 3, .lens = { 100, INT32_MAX, 2 }, .out_len = 9, .max_pages = 2 },
-    { "lengths past the result", CLATTN_F32, 3, 2, 5, 3, .lens = { 12, 5, 2 }, .out_len = 4 },
-    { "negative lengths", CLATTN_F16, 3, 2, 5, 3, .lens = { -1, 4, INT32_MIN }, .out_len = 4 },
-    { "longer than all", CLATTN_F16, 16, 2, 4, 2, .lens = { 3, 20 }, .out_len = 50 },
+    { "lengths past the table", CLATTN_F16, CLATTN_F16, 3, 2, 5, 3, .lens = { 100, INT32_MAX, 2 }, .out_len = 9,
+      .max_pages = 2 },
+    { "lengths past the result", CLATTN_F32, CLATTN_F32, 3, 2, 5, 3, .lens = { 12, 5, 2 }, .out_len = 4 },
+    { "negative lengths", CLATTN_F16, CLATTN_F16, 3, 2, 5, 3, .lens = { -1, 4, INT32_MIN }, .out_len = 4 },
+    { "q8_0, bit for bit", CLATTN_Q8_0, CLATTN_Q8_0, 3, 2, 32, 2, .lens = { 4, 2 }, .out_len = 5, .pad = 1 },
+    { "q8_0 to f16", CLATTN_Q8_0, CLATTN_F16, 3, 2, 32, 2, .lens = { 4, 2 }, .out_len = 5, .offset = 1 },
+    { "q4_0 to f32", CLATTN_Q4_0, CLATTN_F32, 3, 2, 32, 2, .lens = { 4, 2 }, .out_len = 5, .holes = true },
+    { "fp8 to bf16", CLATTN_FP8, CLATTN_BF16, 3, 2, 19, 2, .lens = { 4, 2 }, .out_len = 5, .offset = 3 },
+    { "longer than all", CLATTN_F16, CLATTN_F16, 16, 2, 4, 2, .lens = { 3, 20 }, .out_len = 50 },
 };
 
 static cl_int enqueue(const gather_state *g, cl_command_queue queue, cl_event *wait, cl_event *event, outcome *out)
@@ -70,7 +80,8 @@ static void check_case(harness *h, const gather_case *c)
 static void check_record_adds(harness *h)
 {
     outcome out = { PASSED, "", 0, 0.0 };
-    static const gather_case c = { "", CLATTN_F16, 3, 2, 5, 4, .lens = { 6, 7, 8, 9 }, .out_len = 9, .bad_from = 2 };
+    static const gather_case c = { "",           CLATTN_F16,   CLATTN_F16, 3, 2, 5, 4, .lens = { 6, 7, 8, 9 },
+                                   .out_len = 9, .bad_from = 2 };
     static const clattn_error_record before = { 8, 1, { 0, 0 } };
     clattn_error_record after = { 0 };
     gather_state g;
@@ -122,9 +133,9 @@ static void check_gate(harness *h, const gather_case *c, cl_command_queue queue)
 }
 
 static const gather_case gates[] = {
-    { "the wait list is honoured", CLATTN_F16, 3, 2, 5, 2, .lens = { 4, 9 }, .out_len = 9 },
-    { "no sequence: the wait list is honoured", CLATTN_F16, 3, 2, 5, 0, .lens = { 0 }, .out_len = 9 },
-    { "no token: the wait list is honoured", CLATTN_F16, 3, 2, 5, 2, .lens = { 4, 9 }, .out_len = 0 },
+    { "the wait list is honoured", CLATTN_F16, CLATTN_F16, 3, 2, 5, 2, .lens = { 4, 9 }, .out_len = 9 },
+    { "no sequence: the wait list is honoured", CLATTN_F16, CLATTN_F16, 3, 2, 5, 0, .lens = { 0 }, .out_len = 9 },
+    { "no token: the wait list is honoured", CLATTN_F16, CLATTN_F16, 3, 2, 5, 2, .lens = { 4, 9 }, .out_len = 0 },
 };
 
 /* [4 pages, 2, 2 heads, 3] to [2, 5, 2, 3]. */
@@ -147,11 +158,28 @@ static void check_desc_errors(harness *h)
     {                                                                                                                  \
 #name, offsetof(clattn_gather_desc, name), true, -1                                                            \
     }
-        FIELD(struct_size, 8), FIELD(dtype, 3),        FIELD(page_size, 0),        FIELD(page_size, 257),
-        FIELD(page_size, -1),  FIELD(pages, -1),       FIELD(kv_heads, 0),         FIELD(kv_heads, 65536),
-        FIELD(head_dim, 0),    FIELD(head_dim, 65536), FIELD(max_batch, -1),       FIELD(max_pages, -1),
-        STRIDE(cache.page),    STRIDE(cache.token),    STRIDE(cache.head),         STRIDE(out.batch),
-        STRIDE(out.token),     STRIDE(out.head),       STRIDE(block_table_stride),
+        FIELD(struct_size, 8),
+        FIELD(dtype, 6),
+        FIELD(dtype, -1),
+        FIELD(out_dtype, 6),
+        FIELD(out_dtype, CLATTN_FP8),
+        FIELD(page_size, 0),
+        FIELD(page_size, 257),
+        FIELD(page_size, -1),
+        FIELD(pages, -1),
+        FIELD(kv_heads, 0),
+        FIELD(kv_heads, 65536),
+        FIELD(head_dim, 0),
+        FIELD(head_dim, 65536),
+        FIELD(max_batch, -1),
+        FIELD(max_pages, -1),
+        STRIDE(cache.page),
+        STRIDE(cache.token),
+        STRIDE(cache.head),
+        STRIDE(out.batch),
+        STRIDE(out.token),
+        STRIDE(out.head),
+        STRIDE(block_table_stride),
 #undef FIELD
 #undef STRIDE
     };
@@ -166,6 +194,9 @@ static void check_desc_errors(harness *h)
         expect_invalid(h, faults[n].names, clattn_gather_plan_create(h->device, &desc, &plan), faults[n].names);
     }
     clattn_gather_desc desc = right_desc();
+    desc.dtype = CLATTN_Q4_0;
+    expect_invalid(h, "a row that is no block", clattn_gather_plan_create(h->device, &desc, &plan), "head_dim");
+    desc = right_desc();
     desc.block_table_stride = 2;
     expect_invalid(h, "short rows", clattn_gather_plan_create(h->device, &desc, &plan), "block_table_stride");
     expect_invalid(h, "no device", clattn_gather_plan_create(NULL, &desc, &plan), "device");
@@ -299,6 +330,53 @@ static void check_run_errors(harness *h)
         if (buffers[n]->handle)
             clReleaseMemObject(buffers[n]->handle);
     clattn_gather_plan_destroy(&plan);
+}
+
+/* Every type of cache to every type of result that it goes to: two blocks, or a whole vector and a tail. */
+static void check_types(harness *h)
+{
+    for (int from = 0; from < CLATTN_DTYPE_COUNT; from++)
+        for (int to = 0; to < CLATTN_DTYPE_COUNT; to++) {
+            if (from != to && to >= CLATTN_FLOAT_DTYPE_COUNT)
+                continue;
+            char name[64];
+            snprintf(name, sizeof(name), "%s to %s", clattn_dtype_name((clattn_dtype)from),
+                     clattn_dtype_name((clattn_dtype)to));
+            const bool blocks = clattn_dtype_block_len((clattn_dtype)from) > 1;
+            const gather_case c = {
+                name, (clattn_dtype)from,   (clattn_dtype)to, 3,        3,           blocks ? 64 : 35,
+                3,    .lens = { 10, 0, 7 }, .out_len = 11,    .pad = 1, .offset = 1, .holes = true
+            };
+            check_case(h, &c);
+        }
+}
+
+static void check_page_sizes(harness *h)
+{
+    static const int32_t sizes[] = { 1, 3, 7, 16, 32, 64, 128, 256 };
+    for (int n = 0; n < LENGTH(sizes); n++)
+        for (int form = 0; form < 4; form++) {
+            char name[64];
+            snprintf(name, sizeof(name), "page size %d, %s, %s", sizes[n], form % 2 ? "heads first" : "tokens first",
+                     form / 2 ? "q8_0 to f16" : "f16");
+            const gather_case c = { name,
+                                    form / 2 ? CLATTN_Q8_0 : CLATTN_F16,
+                                    CLATTN_F16,
+                                    sizes[n],
+                                    2,
+                                    32,
+                                    3,
+                                    .lens = { sizes[n] + 1, sizes[n], 2 * sizes[n] - 1 },
+                                    .out_len = 2 * sizes[n] + 1,
+                                    .head_major = form % 2 != 0 };
+            check_case(h, &c);
+        }
+}
+
+void suite_gather_types(harness *h)
+{
+    check_types(h);
+    check_page_sizes(h);
 }
 
 void suite_gather(harness *h)

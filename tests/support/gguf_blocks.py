@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """gguf_blocks.py: prints tests/support/gguf_blocks.def, blocks of floats and what PyPI gguf's quantize makes of them.
 
-    python3 -m venv V && V/bin/pip install gguf==0.19.0 numpy && V/bin/python tests/support/gguf_blocks.py > FILE
+    python3 -m venv V && V/bin/pip install gguf==0.19.0
+    V/bin/python tests/support/gguf_blocks.py > tests/support/gguf_blocks.def
 
 Random, zero, tiny and huge blocks, halves of every rounding, equal magnitudes of both signs, infinities and NaNs.
 """
@@ -11,8 +12,11 @@ from gguf import GGMLQuantizationType as kind
 from gguf.quants import quantize
 
 HEAD = """/* SPDX-License-Identifier: BSD-2-Clause */
-/* Made by tests/support/gguf_blocks.py with gguf 0.19.0: bits of 32 floats, then the bytes of their q8_0 and q4_0 blocks.
+/* Made by tests/support/gguf_blocks.py with gguf 0.19.0: bits of 32 floats, the bytes of their q8_0 and q4_0 blocks.
  * GGUF_BLOCK(what, floats, q8_0, q4_0) */"""
+
+
+EXPONENTS = (-149, -140, -130, -126, -120, -60, -40, -25, -20, -14, -8, 0, 0, 0, 0, 8, 15, 16, 22, 24, 40, 100, 126)
 
 
 def halves(random):
@@ -27,13 +31,14 @@ def blocks(random):
     yield "zero", np.zeros(32, np.float32)
     yield "minus zero", -np.zeros(32, np.float32)
     yield "minus zero first", np.array([-0.0] + [0.0] * 31, np.float32)
-    for exponent in (-149, -140, -130, -126, -120, -60, -40, -25, -20, -14, -8, 0, 0, 0, 0, 8, 15, 16, 22, 24, 40, 100, 126):
+    for exponent in EXPONENTS:
         yield f"random 2^{exponent}", np.ldexp(random.standard_normal(32), exponent).astype(np.float32)
     for exponent in (0, 3, -4):
         yield f"q8_0 halves 2^{exponent}", np.ldexp(halves(random), exponent)
         x = (random.integers(-16, 16, 32) / 2).astype(np.float32)
         yield f"q4_0 halves 2^{exponent}", np.ldexp(np.append(x[1:], -8).astype(np.float32), exponent)
-        yield f"q4_0 near halves 2^{exponent}", np.ldexp(np.nextafter(np.append(x[1:], -8), 9, dtype=np.float32), exponent)
+        x = np.nextafter(np.append(x[1:], -8), 9, dtype=np.float32)
+        yield f"q4_0 near halves 2^{exponent}", np.ldexp(x, exponent)
     for sign in (1, -1):
         x = random.standard_normal(32).astype(np.float32)
         x[[5, 20]] = sign * 9, -sign * 9

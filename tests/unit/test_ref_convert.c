@@ -199,8 +199,8 @@ static void assert_block(const gguf_block *block, clattn_dtype dtype, const uint
     for (size_t i = 0; i < 3 * size; i++) {
         const uint8_t byte = i >= size && i < 2 * size ? want[i - size] : 0xa5;
         if (got[i] != byte)
-            fail_msg("%s, %s: byte %d is 0x%02x, not 0x%02x", block->what, dtype == CLATTN_Q8_0 ? "q8_0" : "q4_0", (int)(i - size),
-                     got[i], byte);
+            fail_msg("%s, %s: byte %d is 0x%02x, not 0x%02x", block->what, dtype == CLATTN_Q8_0 ? "q8_0" : "q4_0",
+                     (int)(i - size), got[i], byte);
     }
 }
 

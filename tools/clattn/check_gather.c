@@ -69,8 +69,8 @@ static void free_buffers(buffers *used)
 static int run(const session *on, clattn_dtype dtype, const buffers *with)
 {
     const clattn_gather_desc desc =
-        CLATTN_GATHER_DESC(.dtype = dtype, .page_size = PAGE_SIZE, .pages = PAGES, .kv_heads = HEADS, .head_dim = DIM,
-                           .max_batch = BATCH, .max_pages = COLUMNS,
+        CLATTN_GATHER_DESC(.dtype = dtype, .out_dtype = dtype, .page_size = PAGE_SIZE, .pages = PAGES,
+                           .kv_heads = HEADS, .head_dim = DIM, .max_batch = BATCH, .max_pages = COLUMNS,
                            .cache = { .page = PAGE_SIZE * HEADS * DIM, .token = HEADS * DIM, .head = DIM },
                            .out = { .batch = OUT_LEN * HEADS * DIM, .token = HEADS * DIM, .head = DIM });
     const clattn_gather_args args =

@@ -53,9 +53,9 @@ static int read_cache(gather_problem *subject)
         return status;
     const int64_t token = (int64_t)n.heads * n.dim;
     subject->dtype = cache->array.header.type == NPY_F16 ? CLATTN_F16 : CLATTN_F32;
-    subject->desc =
-        CLATTN_GATHER_DESC(.dtype = subject->dtype, .pages = n.pages, .page_size = n.page_size, .kv_heads = n.heads,
-                           .head_dim = n.dim, .cache = { n.page_size * token, token, n.dim });
+    subject->desc = CLATTN_GATHER_DESC(.dtype = subject->dtype, .out_dtype = subject->dtype, .pages = n.pages,
+                                       .page_size = n.page_size, .kv_heads = n.heads, .head_dim = n.dim,
+                                       .cache = { n.page_size * token, token, n.dim });
     status = operand_convert(cache, subject->dtype);
     if (status == EXIT_DONE)
         status = cache_read_table(&subject->block_table, &subject->batch, &subject->desc.max_pages);
