@@ -66,6 +66,8 @@ def check_cache_operations(report):
     tokens = 2 * 2 * 70
     for op, options, dtype, kv_dtype, bytes_of_row in (
             ("gather", ["--dtype", "f16"], "f16", "f16", 2 * 128),
+            ("gather", ["--kv-dtype", "q8_0"], "f32", "q8_0", 256 + 68),
+            ("gather", ["--dtype", "bf16", "--kv-dtype", "fp8"], "bf16", "fp8", 128 + 64),
             ("append", ["--page-size", 3], "f32", "f32", 4 * 256),
             ("append", ["--dtype", "f16", "--kv-dtype", "q8_0"], "f16", "q8_0", 2 * (128 + 68)),
             ("append", ["--dtype", "bf16", "--kv-dtype", "q4_0,fp8"], "bf16", "q4_0,fp8", 2 * 128 + 36 + 64)):
@@ -94,8 +96,8 @@ def check_cache_refusals(report):
         refuse(["--kv-dtype", "q5_0", "q8_0"], op, "--kv-dtype", "q5_0", status=USAGE)
     refuse(["--kv-dtype", "q8_0", "--page-size"], "attention", "--kv-dtype", "q8_0")
     refuse(["--kv-dtype", "q8_0", "--page-size"], "decode", "--kv-dtype", "q8_0", "--page-size", 0)
-    refuse(["--kv-dtype", "q8_0", "f32"], "gather", "--kv-dtype", "q8_0")
-    for op in ("decode", "append"):
+    refuse(["--kv-dtype", "q8_0,f32", "one type"], "gather", "--kv-dtype", "q8_0,f32")
+    for op in ("decode", "gather", "append"):
         refuse(["q8_0", "40", "32"], op, "--kv-dtype", "q8_0", "--head-dim", 40)
     refuse(["--page-size", "--suite"], "--suite", "cpu", "--page-size", 16)
     refuse(["--baseline", "clblast"], "decode", "--baseline", "clblast")

@@ -11,6 +11,9 @@
 
 enum { SEED = 1, CHECKED_TOKENS = 256 };
 
+/* Numbers are -1 to 1. */
+static const float FP8_SCALE = 1.0f / 448.0f;
+
 typedef struct gather_case {
     const session *on;
     page_layout pages;
@@ -19,18 +22,38 @@ typedef struct gather_case {
     int32_t batch, out_len;
     char *cache;
     int32_t *lens;
-    size_t cache_size, out_size, token_bytes;
+    float *scales;
+    size_t cache_size, out_size;
     int count;
-    clattn_gather_args *copies; /* the lengths are the first one's */
+    clattn_gather_args *copies; /* lengths and scales are the first one's */
 } gather_case;
+
+/* Rows of a prime number of random ones in turn. */
+static void fill_cache(const bench_shape *shape, gather_case *out)
+{
+    enum { ROWS = 997 };
+    const size_t row_bytes = bench_row_bytes(shape->k_dtype, shape->head_dim), rows = out->cache_size / row_bytes;
+    ref_random random = { SEED };
+    double values[MAX_HEAD_DIM];
+    for (size_t i = 0; i < rows && i < ROWS; i++) {
+        for (int32_t d = 0; d < shape->head_dim; d++)
+            values[d] = (shape->k_dtype == CLATTN_FP8 ? 448.0 : 1.0) * (2.0 * ref_random_uniform(&random) - 1.0);
+        ref_store_row(out->cache + i * row_bytes, shape->k_dtype, 0, shape->head_dim, values);
+    }
+    for (size_t i = ROWS; i < rows; i++)
+        memcpy(out->cache + i * row_bytes, out->cache + (i - ROWS) * row_bytes, row_bytes);
+}
 
 static int make_numbers(const bench_shape *shape, gather_case *out)
 {
-    ref_random random = { SEED };
-    out->cache = bench_make_numbers(shape->dtype, out->cache_size, &random);
+    out->cache = malloc(out->cache_size);
     out->lens = malloc((size_t)shape->batch * sizeof *out->lens);
-    if (!out->cache || !out->lens)
+    out->scales = malloc((size_t)shape->kv_heads * sizeof *out->scales);
+    if (!out->cache || !out->lens || !out->scales)
         return fail("no memory for a cache of %zu bytes", out->cache_size);
+    fill_cache(shape, out);
+    for (int32_t h = 0; h < shape->kv_heads; h++)
+        out->scales[h] = FP8_SCALE;
     for (int32_t b = 0; b < shape->batch; b++)
         out->lens[b] = shape->kv_len;
     return EXIT_DONE;
@@ -41,13 +64,13 @@ static int make_plan(const bench_shape *shape, gather_case *out)
     const int64_t token = (int64_t)shape->kv_heads * shape->head_dim;
     out->batch = shape->batch;
     out->out_len = shape->kv_len;
-    out->token_bytes = (size_t)token * clattn_dtype_size(shape->dtype);
-    out->cache_size = (size_t)out->pages.pages * (size_t)shape->page_size * out->token_bytes;
-    out->desc = CLATTN_GATHER_DESC(.dtype = shape->dtype, .page_size = shape->page_size, .pages = out->pages.pages,
-                                   .kv_heads = shape->kv_heads, .head_dim = shape->head_dim, .max_batch = shape->batch,
-                                   .max_pages = out->pages.max_pages,
+    out->cache_size = (size_t)out->pages.pages * (size_t)shape->page_size * (size_t)shape->kv_heads *
+                      bench_row_bytes(shape->k_dtype, shape->head_dim);
+    out->desc = CLATTN_GATHER_DESC(.dtype = shape->k_dtype, .out_dtype = shape->dtype, .page_size = shape->page_size,
+                                   .pages = out->pages.pages, .kv_heads = shape->kv_heads, .head_dim = shape->head_dim,
+                                   .max_batch = shape->batch, .max_pages = out->pages.max_pages,
                                    .cache = page_layout_strides(shape->page_size, shape->kv_heads, shape->head_dim,
-                                                                shape->dtype),
+                                                                shape->k_dtype),
                                    .out = { .batch = shape->kv_len * token, .token = token, .head = shape->head_dim });
     return clattn_gather_plan_create(out->on->device, &out->desc, &out->plan) == CLATTN_OK
                ? EXIT_DONE
@@ -72,6 +95,10 @@ static int load(double bytes, gather_case *out)
         return fail("no memory for %d copies of a cache", wanted);
     int status =
         session_make_buffer(out->on, "kv_lens", (size_t)out->batch * sizeof *out->lens, out->lens, &first.kv_lens);
+    if (status == EXIT_DONE)
+        status = session_make_buffer(out->on, "the scales", (size_t)out->desc.kv_heads * sizeof *out->scales,
+                                     out->scales, &first.scales);
+    out->copies[0] = first;
     for (int i = 0; i < wanted && status == EXIT_DONE; i++) {
         out->copies[i] = first;
         out->count = i + 1;
@@ -87,12 +114,15 @@ static void close_case(gather_case *open)
         session_free_buffer(&open->copies[i].block_table);
         session_free_buffer(&open->copies[i].out);
     }
-    if (open->count > 0)
+    if (open->copies) {
         session_free_buffer(&open->copies[0].kv_lens);
+        session_free_buffer(&open->copies[0].scales);
+    }
     clattn_gather_plan_destroy(&open->plan);
     free(open->copies);
     free(open->cache);
     free(open->lens);
+    free(open->scales);
     page_layout_free(&open->pages);
 }
 
@@ -127,13 +157,29 @@ static int run(const void *subject, int copy, double *seconds)
                               : fail("gather failed on the device: clFinish failed with OpenCL error %d", code);
 }
 
+/* A row as the cache has it, in the result's type. */
+static void convert_row(const gather_case *of, int64_t row, char *want)
+{
+    const clattn_gather_desc *desc = &of->desc;
+    for (int32_t d = 0; d < desc->head_dim; d++) {
+        const double value = ref_load(of->cache, desc->dtype, row * desc->head_dim + d);
+        ref_store(want, desc->out_dtype, d, desc->dtype == CLATTN_FP8 ? (float)value * FP8_SCALE : value);
+    }
+}
+
 static bool same_tokens(const gather_case *of, const char *got)
 {
     const int64_t tokens = (int64_t)of->batch * of->out_len, step = tokens / CHECKED_TOKENS + 1;
+    const int32_t heads = of->desc.kv_heads;
+    const size_t row_bytes = bench_row_bytes(of->desc.out_dtype, of->desc.head_dim);
+    char want[MAX_HEAD_DIM * sizeof(float)];
     for (int64_t n = 0; n < tokens; n += step) {
         const int64_t slot = page_layout_slot(&of->pages, (int32_t)(n / of->out_len), (int32_t)(n % of->out_len));
-        if (memcmp(got + (size_t)n * of->token_bytes, of->cache + (size_t)slot * of->token_bytes, of->token_bytes) != 0)
-            return false;
+        for (int32_t h = 0; h < heads; h++) {
+            convert_row(of, slot * heads + h, want);
+            if (memcmp(want, got + (size_t)(n * heads + h) * row_bytes, row_bytes) != 0)
+                return false;
+        }
     }
     return true;
 }
@@ -148,7 +194,7 @@ static int check(const gather_case *of)
     if (status == EXIT_DONE)
         status = session_read_buffer(of->on, "the result", &of->copies[0].out, of->out_size, got);
     if (status == EXIT_DONE && !same_tokens(of, got))
-        status = fail("gather's result is wrong: it is not the cache's bytes");
+        status = fail("gather's result is wrong: it is not what the cache holds");
     free(got);
     return status;
 }

@@ -57,9 +57,8 @@ static int read_types(const options *given, bench_shape *out)
     out->dtype = (clattn_dtype)(dtype->given ? dtype->choice : CLATTN_F32);
     out->k_dtype = !kv->given || kv->pair[0] == 0 ? out->dtype : types[kv->pair[0] - 1];
     out->v_dtype = !kv->given || kv->pair[1] == 0 ? out->dtype : types[kv->pair[1] - 1];
-    if (out->op == BENCH_GATHER && (out->k_dtype != out->dtype || out->v_dtype != out->dtype))
-        return fail("--kv-dtype is %s; gather copies elements as they are: it has to be %s, as --dtype", kv->text,
-                    clattn_dtype_name(out->dtype));
+    if (out->op == BENCH_GATHER && out->k_dtype != out->v_dtype)
+        return fail("--kv-dtype is %s; gather reads one cache: it has to be one type", kv->text);
     if (out->page_size == 0 && (out->k_dtype != out->dtype || out->v_dtype != out->dtype))
         return fail("--kv-dtype is %s without pages; it has to be %s, as --dtype, or --page-size to be 1 to %d",
                     kv->text, clattn_dtype_name(out->dtype), MAX_PAGE_SIZE);
