@@ -81,7 +81,8 @@ def check_lengths(report, folder):
     """Sequences of lengths of their own, in layouts whose dense K and V have one length."""
     inputs = Inputs(folder, "bshd")
     inputs.kv_lens = (7, 3)
-    inputs.k, inputs.v = ([[head[:n] for head in seq] for seq, n in zip(x, inputs.kv_lens)] for x in (inputs.k, inputs.v))
+    cut = lambda nested: [[head[:n] for head in seq] for seq, n in zip(nested, inputs.kv_lens)]
+    inputs.k, inputs.v = cut(inputs.k), cut(inputs.v)
     cache = Cache(inputs, 4)
     compare(report, folder, "kv_lens 7 and 3", cache.attend("--causal"), inputs.want(lambda b, h, i, j, p: j <= p))
     mask = [folder.random.random() < 0.6 for _ in range(BATCH * 5 * 7)]
@@ -109,8 +110,8 @@ def check_report(report, folder):
     cache = Cache(Inputs(folder, "thd", q_lens=(5, 2), kv_lens=(19, 4)), 4)
     result = cache.attend("--json", "--explain")
     got = json.loads(result.stdout) if result.returncode == 0 else {}
-    want = {"page_size": 4, "pages": cache.pages, "max_pages": cache.columns, "kv_len": 19, "kv_dtype": "f32", "batch": 2,
-            "q_tokens": 7}
+    want = {"page_size": 4, "pages": cache.pages, "max_pages": cache.columns, "kv_len": 19, "kv_dtype": "f32",
+            "batch": 2, "q_tokens": 7}
     report.check({name: got.get(name) for name in want} == want, f"--json: {got}{result.stderr}")
     report.check("seed" not in got and "page_order" not in got, f"--json speaks of an order that it has not: {got}")
     ran = {kernel["kernel"] for kernel in got.get("kernels", []) if kernel["runs"]}
@@ -131,7 +132,8 @@ def check_refusals(report, folder):
             ("page size of V", {"--v-cache": tensor("c5.npy", pages, 4, 2, 6)}, ["page_size", "3", "4"]),
             ("heads of V", {"--v-cache": tensor("c6.npy", pages, 3, 1, 6)}, ["heads", "1", "2", "--k-cache"]),
             ("dim of K", {"--k-cache": tensor("c7.npy", pages, 3, 2, 9)}, ["last dimension", "9", "8"]),
-            ("head ratio", {"--k-cache": tensor("c8.npy", pages, 3, 3, 8), "--v-cache": tensor("c9.npy", pages, 3, 3, 8)},
+            ("head ratio",
+             {"--k-cache": tensor("c8.npy", pages, 3, 3, 8), "--v-cache": tensor("c9.npy", pages, 3, 3, 8)},
              ["multiple", "3", "4"]),
             ("no cache", {"--k-cache": str(folder / "absent.npy")}, ["absent.npy"]),
             ("rank of the table", {"--block-table": lens("t1.npy", 0, 1)}, ["[2]", "rank 2"]),

@@ -7,7 +7,7 @@ import json
 import math
 import struct
 
-from attend import BATCH, DIM, KV_HEADS, KV_LEN, Q_HEADS, Q_LEN, Inputs, attend, compare, to_layout
+from attend import BATCH, DIM, KV_HEADS, KV_LEN, Q_LEN, Inputs, attend, compare, to_layout
 from quantize import convert_all
 from support import FAILED, USAGE, Folder, Report, npy_load, run, skip_without_device
 
@@ -46,9 +46,10 @@ def check_orders(report, folder):
 
 
 def check_modifiers(report, folder):
-    inputs, packed = Inputs(folder), None
+    inputs = Inputs(folder)
     files = {
-        "lens": folder.save("lens.npy", "<i8", (2,), (7, 3)), "offsets": folder.save("offsets.npy", "<i4", (2,), (-2, 1)),
+        "lens": folder.save("lens.npy", "<i8", (2,), (7, 3)),
+        "offsets": folder.save("offsets.npy", "<i4", (2,), (-2, 1)),
         "alibi": folder.save("alibi.npy", "<f4", (4,), (0.5, 0.25, 0.125, 0.0625)),
         "sinks": folder.save("sinks.npy", "<f4", (4,), (1.0, -2.0, 0.5, 3.0)),
         "mask": folder.save("mask.npy", "|b1", (BATCH, 1, Q_LEN, KV_LEN),
@@ -97,13 +98,14 @@ def check_types(report, folder):
     for k_type, v_type in pairs:
         kv_dtype = k_type if k_type == v_type else f"{k_type},{v_type}"
         for layout in ("bhsd", "thd"):
-            inputs = Inputs(folder, layout, dims=32, v_dims=64, q_lens=(2, 5), kv_lens=(9, 9 if layout == "bhsd" else 4))
-            inputs = inputs if layout == "thd" else Inputs(folder, layout, dims=32, v_dims=64, kv_lens=(9, 9))
+            lens = dict(q_lens=(2, 5), kv_lens=(9, 4)) if layout == "thd" else dict(kv_lens=(9, 9))
+            inputs = Inputs(folder, layout, dims=32, v_dims=64, **lens)
             result = attend(inputs, "--page-size", 3, "--kv-dtype", kv_dtype, "--causal", "--json")
             got = json.loads(result.stdout) if result.returncode == 0 else {}
             report.check(got.get("kv_dtype") == kv_dtype and got.get("dtype") == "f32", f"{kv_dtype}: JSON {got}")
             inputs.k, inputs.v = convert_all(inputs.k, k_type), convert_all(inputs.v, v_type)
-            compare(report, folder, f"{layout} --kv-dtype {kv_dtype}", result, inputs.want(lambda b, h, i, j, p: j <= p))
+            want = inputs.want(lambda b, h, i, j, p: j <= p)
+            compare(report, folder, f"{layout} --kv-dtype {kv_dtype}", result, want)
     inputs = Inputs(folder, dims=32, v_dims=32)
     for values in (inputs.k, inputs.v):
         for seq in values:
@@ -116,7 +118,7 @@ def check_types(report, folder):
 
 
 def check_dequantised(report, folder):
-    """A quantised cache gives what the dense run gives on what the cache holds, bit for bit in f32."""
+    """A quantised cache gives what the dense run gives on what the cache holds."""
     for kv_dtype in ("q8_0", "q4_0", "fp8", "bf16"):
         inputs = Inputs(folder, dims=32, v_dims=32, q_lens=(3, 3), kv_lens=(40, 40))
         paged = bits(report, inputs, kv_dtype, "--page-size", 7, "--kv-dtype", kv_dtype)

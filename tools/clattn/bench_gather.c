@@ -163,7 +163,7 @@ static void convert_row(const gather_case *of, int64_t row, char *want)
     const clattn_gather_desc *desc = &of->desc;
     for (int32_t d = 0; d < desc->head_dim; d++) {
         const double value = ref_load(of->cache, desc->dtype, row * desc->head_dim + d);
-        ref_store(want, desc->out_dtype, d, desc->dtype == CLATTN_FP8 ? (float)value * FP8_SCALE : value);
+        ref_store(want, desc->out_dtype, d, desc->dtype == CLATTN_FP8 ? (double)((float)value * FP8_SCALE) : value);
     }
 }
 
