@@ -12,8 +12,13 @@ NAMES = ("device op dtype kv_dtype batch q_heads kv_heads q_len kv_len head_dim 
 SIZES = ("--batch", "--q-heads", "--kv-heads", "--q-len", "--kv-len", "--head-dim", "--repeat")
 
 
-def bench(report, what, *arguments):
-    result = run("bench", "attention", "--json", *arguments)
+CACHE = ["--batch", 2, "--kv-len", 70, "--head-dim", 64, "--kv-heads", 2, "--repeat", 2]
+CACHE_NAMES = ("device op dtype kv_dtype batch kv_heads kv_len head_dim page_size seconds_median seconds_min "
+               "gbytes_per_s peak_fraction peak_kind kernel").split()
+
+
+def bench(report, what, *arguments, op="attention"):
+    result = run("bench", op, "--json", *arguments)
     report.check(result.returncode == 0 and len(result.stdout.splitlines()) == 1, f"{what}: {result.stderr}")
     return json.loads(result.stdout) if result.returncode == 0 else dict.fromkeys(NAMES, 0)
 
@@ -29,9 +34,74 @@ def check_figures(report):
     flop = row["gflops"] * 1e9 * row["seconds_median"]
     report.check(row["causal"] is True and abs(flop / (2 * 64 * 64 * 32 * 8 * 2) - 1) < 1e-3, f"causal is {flop} FLOP")
     row = bench(report, "decode", *DECODE, "--dtype", "f16")
-    moved = row.get("gbytes_per_s", 0) * 1e9 * row["seconds_median"]
     report.check(row["peak_kind"] == "read" and row["dtype"] == "f16", f"decode: {row}")
-    report.check(abs(moved / (2 * 2 * 2048 * 64 * 2) - 1) < 1e-3, f"decode moves {moved} bytes")
+    report.check(abs(moved(row) / (2 * 2 * 2048 * 64 * 2) - 1) < 1e-3, f"decode moves {moved(row)} bytes")
+
+
+def moved(row):
+    return row.get("gbytes_per_s", 0) * 1e9 * row["seconds_median"]
+
+
+def check_decode(report):
+    shape = ["--kv-len", 1024, "--head-dim", 64, "--q-heads", 4, "--kv-heads", 2, "--repeat", 2, "--batch", 2]
+    tokens = 2 * 2 * 1024  # of all kv heads
+    for what, options, page_size, kv_dtype, bytes_of_row in (
+            ("decode in pages", ["--dtype", "f16"], 16, "f16", 2 * 128),
+            ("decode without pages", ["--dtype", "bf16", "--page-size", 0], None, "bf16", 2 * 128),
+            ("decode of q8_0", ["--page-size", 7, "--kv-dtype", "q8_0"], 7, "q8_0", 2 * 68),
+            ("decode of two types", ["--page-size", 256, "--kv-dtype", "fp8,q4_0"], 256, "fp8,q4_0", 64 + 36)):
+        row = bench(report, what, *shape, *options, op="decode")
+        report.check(all(name in row for name in NAMES), f"{what} has {sorted(row)}")
+        got = [row.get(name) for name in ("op", "page_size", "kv_dtype", "peak_kind", "q_len")]
+        report.check(got == ["decode", page_size, kv_dtype, "read", 1], f"{what}: {got}")
+        report.check(abs(moved(row) / (tokens * bytes_of_row) - 1) < 1e-3, f"{what} moves {moved(row)} bytes")
+        rate = row.get("peak_fraction", 0) * row.get("peak_gbytes_per_s", 0)
+        report.check(rate > 0 and abs(rate / row["gbytes_per_s"] - 1) < 1e-3, f"{what}: {row}")
+    row = bench(report, "prefill in pages", *SMALL, "--page-size", 16)
+    got = [row.get(name) for name in ("op", "page_size", "peak_kind", "kernel")]
+    report.check(got == ["attention", 16, "fma", "prefill"], f"prefill in pages: {got}")
+
+
+def check_cache_operations(report):
+    tokens = 2 * 2 * 70
+    for op, options, dtype, kv_dtype, bytes_of_row in (
+            ("gather", ["--dtype", "f16"], "f16", "f16", 2 * 128),
+            ("gather", ["--kv-dtype", "q8_0"], "f32", "q8_0", 256 + 68),
+            ("gather", ["--dtype", "bf16", "--kv-dtype", "fp8"], "bf16", "fp8", 128 + 64),
+            ("append", ["--page-size", 3], "f32", "f32", 4 * 256),
+            ("append", ["--dtype", "f16", "--kv-dtype", "q8_0"], "f16", "q8_0", 2 * (128 + 68)),
+            ("append", ["--dtype", "bf16", "--kv-dtype", "q4_0,fp8"], "bf16", "q4_0,fp8", 2 * 128 + 36 + 64)):
+        what = f"{op} {options}"
+        row = bench(report, what, *CACHE, *options, op=op)
+        report.check(all(name in row for name in CACHE_NAMES), f"{what} has {sorted(row)}")
+        got = [row.get(name) for name in ("op", "dtype", "kv_dtype", "page_size", "peak_kind", "kernel")]
+        page_size = 3 if "--page-size" in options else 16
+        report.check(got == [op, dtype, kv_dtype, page_size, "copy", op], f"{what}: {got}")
+        report.check(abs(moved(row) / (tokens * bytes_of_row) - 1) < 1e-3, f"{what} moves {moved(row)} bytes")
+    for op in ("gather", "append"):
+        result = run("bench", op, *CACHE)
+        report.check(result.returncode == 0 and len(result.stdout.splitlines()) == 4, f"{op}: {result.stdout}")
+        report.check("copy" in result.stdout.splitlines()[-1], f"{op}: {result.stdout}{result.stderr}")
+
+
+def check_cache_refusals(report):
+    refuse = lambda words, *arguments, status=FAILED: report.refused(run("bench", *arguments), status, words,
+                                                                     " ".join(map(str, arguments)))
+    for op in ("gather", "append"):
+        for option, value in (("--q-heads", [4]), ("--q-len", [4]), ("--causal", []), ("--baseline", ["clblast"])):
+            refuse([option, op], op, option, *value)
+        refuse(["--page-size", "0", "1 to 256"], op, "--page-size", 0)
+    for op in ("attention", "decode", "gather", "append"):
+        refuse(["--page-size", "257", "256"], op, "--page-size", 257)
+        refuse(["--kv-dtype", "q5_0", "q8_0"], op, "--kv-dtype", "q5_0", status=USAGE)
+    refuse(["--kv-dtype", "q8_0", "--page-size"], "attention", "--kv-dtype", "q8_0")
+    refuse(["--kv-dtype", "q8_0", "--page-size"], "decode", "--kv-dtype", "q8_0", "--page-size", 0)
+    refuse(["--kv-dtype", "q8_0,f32", "one type"], "gather", "--kv-dtype", "q8_0,f32")
+    for op in ("decode", "gather", "append"):
+        refuse(["q8_0", "40", "32"], op, "--kv-dtype", "q8_0", "--head-dim", 40)
+    refuse(["--page-size", "--suite"], "--suite", "cpu", "--page-size", 16)
+    refuse(["--baseline", "clblast"], "decode", "--baseline", "clblast")
+    refuse(["attention|decode|gather|append"], "prefill", status=USAGE)
 
 
 def check_text(report):
@@ -74,6 +144,9 @@ def main():
     skip_without_device()
     report = Report()
     check_figures(report)
+    check_decode(report)
+    check_cache_operations(report)
+    check_cache_refusals(report)
     check_text(report)
     check_refusals(report)
     check_baseline(report)

@@ -127,7 +127,6 @@ def check_values(c):
                           ("--layout", "sbhd"), ("--layout", "b")):
         c.refuse(f"{option} '{value}'", {option: value}, [option, value], USAGE)
     c.refuse("unknown option", {"--qq": "1"}, ["--qq", "--help"], USAGE)
-    c.refuse("paged option", {"--page-size": "16"}, ["--page-size"], USAGE)
     c.refuse("value of a flag", {"--causal=1": None}, ["--causal"], USAGE)
     for option in ("--q", "--k", "--v", "--out"):
         c.refuse(f"without {option}", {}, [option], USAGE, {k: v for k, v in c.base.items() if k != option})

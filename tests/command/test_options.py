@@ -21,6 +21,10 @@ def make_files(folder):
     files["cu"] = folder.save("cu.npy", "<i4", (3,), (0, 6, 12))
     files["cu2"] = folder.save("cu2.npy", "<i8", (3,), (0, 4, 12))
     files["lens"] = folder.save("lens.npy", "<i4", (2,), (6, 3))
+    files["cache"], _ = folder.tensor("cache.npy", (4, 3, KV_HEADS, DIM))
+    files["cache2"], _ = folder.tensor("cache2.npy", (4, 3, KV_HEADS, DIM))
+    files["table"] = folder.save("table.npy", "<i4", (2, 2), (0, 1, 2, 3))
+    files["table2"] = folder.save("table2.npy", "<i8", (2, 2), (0, 1, 3, 2))
     files["mask"] = folder.save("mask.npy", "|b1", (LENGTH,), [j % 2 == 0 for j in range(LENGTH)])
     files["alibi"], _ = folder.tensor("alibi.npy", (HEADS,))
     files["sinks"], _ = folder.tensor("sinks.npy", (HEADS,))
@@ -32,6 +36,8 @@ def entries(f):
     square = {"--q": f["qs"], "--k": f["ks"], "--v": f["vs"]}
     packed = {"--q": f["qp"], "--k": f["kp"], "--v": f["vp"], "--layout": "thd", "--cu-seqlens-q": f["cu"],
               "--cu-seqlens-k": f["cu"]}
+    cached = {"--q": f["q"], "--k-cache": f["cache"], "--v-cache": f["cache"], "--block-table": f["table"],
+              "--kv-lens": f["lens"]}
     one_query = {**plain, "--q": f["q1"]}
     return {
         "--q": (plain, {"--q": f["q2"]}),
@@ -47,6 +53,13 @@ def entries(f):
         "--window": (plain, {"--window": "2,1"}),
         "--q-offset": ({**plain, "--causal": None}, {"--q-offset": "-2"}),
         "--kv-lens": (plain, {"--kv-lens": f["lens"]}),
+        "--page-size": ({**plain, "--json": None}, {"--page-size": "4"}),
+        "--page-order": ({**plain, "--page-size": "4", "--json": None}, {"--page-order": "sequential"}),
+        "--seed": ({**plain, "--page-size": "4", "--json": None}, {"--seed": "7"}),
+        "--kv-dtype": ({**plain, "--page-size": "4"}, {"--kv-dtype": "fp8"}),
+        "--k-cache": (cached, {"--k-cache": f["cache2"]}),
+        "--v-cache": (cached, {"--v-cache": f["cache2"]}),
+        "--block-table": (cached, {"--block-table": f["table2"]}),
         "--scale": (plain, {"--scale": "0.7"}),
         "--softcap": (plain, {"--softcap": "0.5"}),
         "--mask": (plain, {"--mask": f["mask"]}),

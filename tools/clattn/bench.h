@@ -4,41 +4,83 @@
 
 /* clattn bench: shapes, what is loaded for one, and its row in the report. */
 
-#include "job.h"
+#include <jansson.h>
+
+#include "options.h"
+#include "page_layout.h"
 #include "peak.h"
 
+/* In the order of commands.def. */
+typedef enum bench_op { BENCH_ATTENTION, BENCH_DECODE, BENCH_GATHER, BENCH_APPEND } bench_op;
+
 typedef struct bench_shape {
-    clattn_dtype dtype;
+    bench_op op;
+    clattn_dtype dtype; /* of Q and O; of what append reads and gather writes */
     int32_t batch, q_heads, kv_heads, q_len, kv_len, head_dim;
     bool causal;
+    int32_t page_size;             /* 0: K and V are tensors */
+    clattn_dtype k_dtype, v_dtype; /* of K and V, in pages or not */
 } bench_shape;
 
 typedef struct bench {
     session on;
     peaks peaks;
-    int runs; /* timed ones; 0: MIN_RUNS and MIN_SECONDS of bench_row.c */
+    int runs; /* timed ones; 0: at least MIN_RUNS for MIN_SECONDS (bench_measure.c) */
     bool as_json, with_baseline;
 } bench;
 
-/* A shape on the device. */
-typedef struct bench_case {
-    job work;
-    bool memory_bound;  /* so few query rows that reading K and V is what takes time */
-    int count;          /* copies of K and V that runs take in turn */
-    loaded_job *copies; /* they share all else, which the first one owns */
-} bench_case;
+/* The shape that options ask for. Exit status. */
+int bench_read_shape(const options *given, bench_shape *out);
+/* Fails where a shape's options are given beside --suite. Exit status. */
+int bench_refuse_shape(const options *given);
+const char *bench_op_name(bench_op op);
 
-/* Exit status; on failure nothing is left open. */
-int bench_case_open(const session *on, const bench_shape *shape, bench_case *out);
-void bench_case_close(bench_case *open);
+/* Bytes of a row of head_dim numbers. */
+size_t bench_row_bytes(clattn_dtype dtype, int32_t head_dim);
+/* Random numbers in -1 to 1 of one of the first three types. Owned by the caller; NULL without memory. */
+void *bench_make_numbers(clattn_dtype dtype, size_t bytes, ref_random *random);
+/* How many copies of `bytes` exceed four times the last cache together. */
+int bench_wanted_copies(const session *on, double bytes);
+/* Fails where no buffer of the device holds a tensor of the shape. Exit status. */
+int bench_size_tensor(const session *on, const char *what, const bench_shape *shape, int32_t heads, int32_t length,
+                      size_t *out);
 
-/* Bytes of K and V, each counted once a kv head. */
-double bench_case_kv_bytes(const bench_case *open);
+/* Something to be timed. */
+typedef enum bench_peak { BENCH_PEAK_FMA, BENCH_PEAK_READ, BENCH_PEAK_COPY } bench_peak;
 
-/* Prints what stands before the rows: the peaks. Exit status, as for the next. */
+typedef struct bench_task {
+    const void *subject;
+    int copies; /* that runs take in turn */
+    int (*run)(const void *subject, int copy, double *seconds);
+    int (*run_other)(const void *subject, int copy, double *seconds); /* timed in turns with it; NULL: nothing */
+    bench_peak peak;
+    double flops; /* of a run; 0: they do not count */
+    double bytes; /* of a run; 0: memory is not what is measured */
+} bench_task;
+
+enum { BENCH_MAX_RUNS = 1000 };
+
+typedef struct bench_times {
+    int count;
+    double seconds[BENCH_MAX_RUNS], other_seconds[BENCH_MAX_RUNS];
+    double median, best, other_median;
+    double peak, fraction; /* FLOP or bytes a second that count, and what part of them was reached */
+} bench_times;
+
+/* Times a warm task, and its peak: memory's over as many bytes as all copies have. Exit status. */
+int bench_measure(const bench *of, const bench_task *task, bench_times *out);
+
+/* Prints what stands before the rows: the peaks. Exit status, as for all below. */
 int bench_print_head(const bench *of);
+
+/* Finish a row: `object` has what stands before the times, `kernel` names what ran. */
+int bench_print_json(json_t *object, const bench_task *task, const bench_times *found);
+void bench_print_text(const bench_shape *shape, const bench_task *task, const bench_times *found, const char *kernel);
 
 /* Measures a shape and prints its row. */
 int bench_row(const bench *of, const bench_shape *shape);
+int bench_attention_row(const bench *of, const bench_shape *shape);
+int bench_gather_row(const bench *of, const bench_shape *shape);
+int bench_append_row(const bench *of, const bench_shape *shape);
 
 #endif

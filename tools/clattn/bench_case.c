@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+#include "bench_case.h"
+
 #include <stdlib.h>
-#include <string.h>
 
-#include "bench.h"
 #include "command.h"
+#include "job_append.h"
 
-/* Random elements that are made; then they repeat. A prime, so that no two heads are equal. */
-enum { DISTINCT = 1000003, MOST_COPIES = 4096 };
+enum { SEED = 1, CHECKED_SEQUENCES = 2, CHECKED_ROWS = 4 };
+
+/* Numbers are -1 to 1. */
+static const float FP8_SCALE = 1.0f / 448.0f;
 
 static clattn_strides bhsd(int64_t heads, int64_t length, int64_t dim)
 {
@@ -30,71 +33,70 @@ static void describe(const bench_shape *shape, job *out)
     out->lengths = (clattn_lengths){ .batch = shape->batch, .q_len = shape->q_len, .kv_len = shape->kv_len };
 }
 
-/* Bytes of a tensor of the shape, where the device holds as many. Exit status. */
-static int size_tensor(const session *on, const char *what, const bench_shape *shape, int32_t heads, int32_t length,
-                       size_t *out)
-{
-    double bytes = (double)shape->batch * heads * length * shape->head_dim * (double)clattn_dtype_size(shape->dtype);
-    if (bytes > (double)on->info.max_mem_alloc_size)
-        return fail("%s of batch %d, %d heads, length %d and dimension %d has %.0f bytes; a buffer of %s holds %llu",
-                    what, shape->batch, heads, length, shape->head_dim, bytes, on->info.device_name,
-                    (unsigned long long)on->info.max_mem_alloc_size);
-    *out = (size_t)bytes;
-    return EXIT_DONE;
-}
-
-/* Owned by the caller. NULL without memory. */
-static void *make_numbers(clattn_dtype dtype, size_t bytes, ref_random *random)
-{
-    const size_t element = clattn_dtype_size(dtype), period = DISTINCT * element;
-    char *data = malloc(bytes);
-    for (size_t i = 0; data && i < DISTINCT && i < bytes / element; i++)
-        ref_store(data, dtype, (int64_t)i, 2.0 * ref_random_uniform(random) - 1.0);
-    for (size_t at = period; data && at < bytes; at += period)
-        memcpy(data + at, data, bytes - at < period ? bytes - at : period);
-    return data;
-}
-
 static int fill(const bench_shape *shape, size_t q_size, size_t kv_size, job *out)
 {
-    ref_random random = { 1 };
+    ref_random random = { SEED };
     out->o_size = q_size;
     out->o = calloc(q_size, 1);
     for (int i = JOB_Q; i <= JOB_V; i++) {
         out->inputs[i].size = i == JOB_Q ? q_size : kv_size;
-        out->inputs[i].data = make_numbers(shape->dtype, out->inputs[i].size, &random);
+        out->inputs[i].data = bench_make_numbers(shape->dtype, out->inputs[i].size, &random);
         if (!out->o || !out->inputs[i].data)
             return fail("no memory for %zu bytes of random numbers and results", out->inputs[i].size + q_size);
     }
     return EXIT_DONE;
 }
 
-/* Copies of K and V until together they exceed four times the last cache, where memory is what is measured. */
-static int wanted_copies(const session *on, const bench_case *of)
+static void give_scales(float *scales, int32_t count, job *out)
 {
-    double copies = 4.0 * (double)on->info.global_mem_cache_size / bench_case_kv_bytes(of);
-    if (!of->memory_bound)
-        return 1;
-    return copies + 1.0 < MOST_COPIES ? (int)copies + 1 : MOST_COPIES;
+    for (int32_t h = 0; h < count; h++)
+        scales[h] = FP8_SCALE;
+    out->inputs[JOB_K_SCALES].data = out->inputs[JOB_V_SCALES].data = scales;
+    out->inputs[JOB_K_SCALES].size = out->inputs[JOB_V_SCALES].size = (size_t)count * sizeof *scales;
 }
 
-static int copy_inputs(const session *on, bench_case *out)
+/* An append a sequence: K and V are [batch, heads, length, dim]. */
+static int make_pages(const bench_shape *shape, bench_case *out)
 {
-    int wanted = wanted_copies(on, out), status = EXIT_DONE;
+    const size_t count = (size_t)shape->batch * (size_t)shape->kv_len;
+    int status =
+        page_layout_make(&out->work.lengths, shape->kv_len, shape->page_size, PAGES_SHUFFLED, SEED, &out->pages);
+    if (status != EXIT_DONE)
+        return status;
+    out->slots = malloc(count * sizeof *out->slots);
+    out->scales = malloc((size_t)shape->kv_heads * sizeof *out->scales);
+    if (!out->slots || !out->scales)
+        return fail("no memory for the slots of %zu tokens", count);
+    for (int32_t b = 0; b < shape->batch; b++)
+        for (int32_t t = 0; t < shape->kv_len; t++)
+            out->slots[(size_t)b * (size_t)shape->kv_len + (size_t)t] = page_layout_slot(&out->pages, b, t);
+    give_scales(out->scales, shape->kv_heads, &out->work);
+    page_layout_apply(&out->pages, shape->k_dtype, shape->v_dtype, &out->work, &out->append);
+    out->append.slots = out->slots;
+    out->append.runs = shape->batch;
+    out->append.desc.max_tokens = shape->kv_len;
+    out->append.k_run = out->append.v_run = out->work.desc.k.batch;
+    return EXIT_DONE;
+}
+
+static int copy_inputs(const session *on, const bench_shape *shape, bench_case *out)
+{
+    int wanted = out->memory_bound ? bench_wanted_copies(on, bench_case_kv_bytes(shape)) : 1, status = EXIT_DONE;
     loaded_job *copies = realloc(out->copies, (size_t)wanted * sizeof *copies);
     if (!copies)
         return fail("no memory for %d copies of K and V", wanted);
     out->copies = copies;
     for (int i = 1; i < wanted && status == EXIT_DONE; i++) {
+        const clattn_attention_args *from = &copies[0].args;
         clattn_attention_args *args = &copies[i].args;
         copies[i] = copies[0];
-        args->k = args->v = (clattn_buffer){ .handle = NULL };
+        args->k = args->v = args->block_table = (clattn_buffer){ .handle = NULL };
         out->count = i + 1;
-        status = session_make_buffer(on, "a copy of K", out->work.inputs[JOB_K].size, out->work.inputs[JOB_K].data,
-                                     &args->k);
+        status = session_copy_buffer(on, "a copy of K", &from->k, &args->k);
         if (status == EXIT_DONE)
-            status = session_make_buffer(on, "a copy of V", out->work.inputs[JOB_V].size, out->work.inputs[JOB_V].data,
-                                         &args->v);
+            status = session_copy_buffer(on, "a copy of V", &from->v, &args->v);
+        if (status == EXIT_DONE && from->block_table.handle)
+            status = session_copy_buffer(on, "a copy of the block table", &from->block_table, &args->block_table);
     }
     return status;
 }
@@ -109,8 +111,8 @@ static int load(const session *on, const bench_shape *shape, bench_case *out)
         return status;
     int64_t rows = (int64_t)shape->q_len * (shape->q_heads / shape->kv_heads);
     out->count = 1;
-    out->memory_bound = rows <= out->copies[0].info.decode_max_rows;
-    return copy_inputs(on, out);
+    out->memory_bound = shape->op == BENCH_DECODE || rows <= out->copies[0].info.decode_max_rows;
+    return copy_inputs(on, shape, out);
 }
 
 int bench_case_open(const session *on, const bench_shape *shape, bench_case *out)
@@ -118,9 +120,11 @@ int bench_case_open(const session *on, const bench_shape *shape, bench_case *out
     size_t q_size = 0, kv_size = 0;
     *out = (bench_case){ .count = 0 };
     describe(shape, &out->work);
-    int status = size_tensor(on, "Q", shape, shape->q_heads, shape->q_len, &q_size);
+    int status = bench_size_tensor(on, "Q", shape, shape->q_heads, shape->q_len, &q_size);
     if (status == EXIT_DONE)
-        status = size_tensor(on, "K", shape, shape->kv_heads, shape->kv_len, &kv_size);
+        status = bench_size_tensor(on, "K", shape, shape->kv_heads, shape->kv_len, &kv_size);
+    if (status == EXIT_DONE && shape->page_size > 0)
+        status = make_pages(shape, out);
     if (status == EXIT_DONE && clattn_attention_supported(on->device, &out->work.desc, NULL, 0) != CLATTN_OK)
         status = fail_library("this shape cannot run");
     if (status == EXIT_DONE)
@@ -137,6 +141,7 @@ void bench_case_close(bench_case *open)
     for (int i = 1; i < open->count; i++) {
         session_free_buffer(&open->copies[i].args.k);
         session_free_buffer(&open->copies[i].args.v);
+        session_free_buffer(&open->copies[i].args.block_table);
     }
     if (open->count > 0)
         job_unload(&open->copies[0]);
@@ -144,10 +149,58 @@ void bench_case_close(bench_case *open)
         free((void *)open->work.inputs[i].data);
     free(open->work.o);
     free(open->copies);
+    free(open->slots);
+    free(open->scales);
+    page_layout_free(&open->pages);
     *open = (bench_case){ .count = 0 };
 }
 
-double bench_case_kv_bytes(const bench_case *open)
+double bench_case_kv_bytes(const bench_shape *shape)
 {
-    return (double)open->work.inputs[JOB_K].size + (double)open->work.inputs[JOB_V].size;
+    const size_t row =
+        bench_row_bytes(shape->k_dtype, shape->head_dim) + bench_row_bytes(shape->v_dtype, shape->head_dim);
+    return (double)shape->batch * shape->kv_len * shape->kv_heads * (double)row;
+}
+
+/* A cache as the device has it. */
+static int fetch_cache(const loaded_job *from, const job *work, bool is_k, void **out)
+{
+    const clattn_append_desc *desc = &work->append->desc;
+    const size_t size = job_cache_size(desc, is_k ? &desc->k : &desc->v);
+    *out = malloc(size);
+    if (!*out)
+        return fail("no memory for %zu bytes of a cache", size);
+    return session_read_buffer(from->on, "a cache", is_k ? &from->args.k : &from->args.v, size, *out);
+}
+
+static int compare(const bench_case *of, const void *k, const void *v)
+{
+    const job *work = &of->work;
+    const ref_sampling sampling = { .max_rows_per_head = CHECKED_ROWS, .seed = SEED };
+    ref_inputs in = job_reference(work);
+    ref_comparison found;
+    in.k = k ? k : in.k;
+    in.v = v ? v : in.v;
+    in.batch = in.batch < CHECKED_SEQUENCES ? in.batch : CHECKED_SEQUENCES;
+    if (!ref_compare(&work->desc, &in, work->o, NULL, &sampling, &found, NULL))
+        return fail("no memory to compare with the reference");
+    if (ref_passed(&found))
+        return EXIT_DONE;
+    return fail("the result is wrong: sequence %d, head %d, query %d, element %d is %g and has to be %g", found.b,
+                found.q_head, found.i, found.d, found.got, found.want);
+}
+
+int bench_case_check(const bench_case *of)
+{
+    void *k = NULL, *v = NULL;
+    int status = job_fetch(&of->copies[0], &of->work);
+    if (status == EXIT_DONE && of->work.append)
+        status = fetch_cache(&of->copies[0], &of->work, true, &k);
+    if (status == EXIT_DONE && of->work.append)
+        status = fetch_cache(&of->copies[0], &of->work, false, &v);
+    if (status == EXIT_DONE)
+        status = compare(of, k, v);
+    free(k);
+    free(v);
+    return status;
 }

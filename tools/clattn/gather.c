@@ -6,12 +6,10 @@
 #include <clattn/kv_cache.h>
 
 #include "command.h"
-#include "operand.h"
 #include "outputs.h"
+#include "page_files.h"
 #include "report.h"
 #include "timing.h"
-
-enum { MAX_PAGE_SIZE = 256, MAX_LENGTH = 1 << 30 };
 
 /* What the files say, on the host. */
 typedef struct gather_problem {
@@ -45,89 +43,36 @@ static int read_files(const options *given, gather_problem *subject)
     return status;
 }
 
-/* The cache's dimensions into the description. */
+/* The files' numbers into the description. */
 static int read_cache(gather_problem *subject)
 {
     operand *cache = &subject->cache;
-    static const struct {
-        const char *name;
-        int64_t low, high;
-    } bounds[4] = {
-        { "pages", 0, MAX_LENGTH }, { "page_size", 1, MAX_PAGE_SIZE }, { "heads", 1, 65535 }, { "dim", 1, 65535 }
-    };
-    const npy_header *header = &cache->array.header;
-    char text[NPY_SHAPE_TEXT];
-    int status = operand_require_float(cache);
+    cache_shape n;
+    int status = cache_read_shape(cache, &n);
     if (status != EXIT_DONE)
         return status;
-    if (header->rank != 4)
-        return fail("%s is '%s' of shape %s; it has to be of rank 4, [pages, page_size, heads, dim]", cache->option,
-                    cache->path, operand_shape(cache, text));
-    for (int i = 0; i < 4; i++)
-        if (header->shape[i] < bounds[i].low || header->shape[i] > bounds[i].high)
-            return fail("%s is '%s' of shape %s; its %s has to be %lld to %lld", cache->option, cache->path,
-                        operand_shape(cache, text), bounds[i].name, (long long)bounds[i].low,
-                        (long long)bounds[i].high);
-    subject->dtype = header->type == NPY_F16 ? CLATTN_F16 : CLATTN_F32;
-    const int64_t *n = header->shape;
-    subject->desc = CLATTN_GATHER_DESC(.dtype = subject->dtype, .out_dtype = subject->dtype, .pages = (int32_t)n[0],
-                                       .page_size = (int32_t)n[1], .kv_heads = (int32_t)n[2], .head_dim = (int32_t)n[3],
-                                       .cache = { n[1] * n[2] * n[3], n[2] * n[3], n[3] });
-    return operand_convert(cache, subject->dtype);
-}
-
-static int read_table(gather_problem *subject)
-{
-    operand *table = &subject->block_table;
-    char text[NPY_SHAPE_TEXT];
-    int status = operand_to_index_table(table);
-    if (status != EXIT_DONE)
-        return status;
-    const int64_t *n = table->array.header.shape;
-    if (n[0] > MAX_LENGTH || n[1] > MAX_LENGTH)
-        return fail("%s is '%s' of shape %s; both have to be 0 to %d", table->option, table->path,
-                    operand_shape(table, text), MAX_LENGTH);
-    subject->batch = subject->desc.max_batch = (int32_t)n[0];
-    subject->desc.max_pages = (int32_t)n[1];
-    return EXIT_DONE;
-}
-
-static int read_lengths(gather_problem *subject)
-{
-    operand *in = &subject->kv_lens;
-    int64_t room = (int64_t)subject->desc.max_pages * subject->desc.page_size;
-    room = room < MAX_LENGTH ? room : MAX_LENGTH;
-    int status = operand_to_indices(in);
+    const int64_t token = (int64_t)n.heads * n.dim;
+    subject->dtype = cache->array.header.type == NPY_F16 ? CLATTN_F16 : CLATTN_F32;
+    subject->desc = CLATTN_GATHER_DESC(.dtype = subject->dtype, .out_dtype = subject->dtype, .pages = n.pages,
+                                       .page_size = n.page_size, .kv_heads = n.heads, .head_dim = n.dim,
+                                       .cache = { n.page_size * token, token, n.dim });
+    status = operand_convert(cache, subject->dtype);
     if (status == EXIT_DONE)
-        status = operand_require_count(in, subject->batch, "batch");
-    const int32_t *lens = in->data;
-    for (int32_t b = 0; status == EXIT_DONE && b < subject->batch; b++) {
-        if (lens[b] < 0 || lens[b] > room)
-            return fail("%s is '%s', which gives sequence %d %d tokens; it has to be 0 to %lld (max_pages * page_size)",
-                        in->option, in->path, b, lens[b], (long long)room);
-        subject->out_len = lens[b] > subject->out_len ? lens[b] : subject->out_len;
-    }
+        status = cache_read_table(&subject->block_table, &subject->batch, &subject->desc.max_pages);
+    subject->desc.max_batch = subject->batch;
+    if (status == EXIT_DONE)
+        status = cache_read_lengths(&subject->kv_lens, &n, subject->batch, subject->desc.max_pages);
+    if (status == EXIT_DONE)
+        status = cache_check_ids(&subject->block_table, &subject->kv_lens, &n, subject->batch, subject->desc.max_pages,
+                                 &subject->tokens_read);
     return status;
 }
 
-/* Every id that a token needs has to be -1 or a page; what the table holds further on does not matter. */
-static int check_ids(gather_problem *subject)
+static void find_out_len(gather_problem *subject)
 {
-    const operand *table = &subject->block_table;
-    const clattn_gather_desc *d = &subject->desc;
-    for (int32_t b = 0; b < subject->batch; b++) {
-        const int32_t *row = (const int32_t *)table->data + (size_t)b * (size_t)d->max_pages;
-        const int32_t length = ((const int32_t *)subject->kv_lens.data)[b];
-        for (int32_t first = 0; first < length; first += d->page_size) {
-            const int32_t id = row[first / d->page_size];
-            if (id < -1 || id >= d->pages)
-                return fail("%s is '%s', which gives sequence %d page %d at column %d; it has to be -1, or 0 to %d",
-                            table->option, table->path, b, id, first / d->page_size, d->pages - 1);
-            if (id >= 0)
-                subject->tokens_read += length - first < d->page_size ? length - first : d->page_size;
-        }
-    }
-    return EXIT_DONE;
+    const int32_t *lens = subject->kv_lens.data;
+    for (int32_t b = 0; b < subject->batch; b++)
+        subject->out_len = lens[b] > subject->out_len ? lens[b] : subject->out_len;
 }
 
 static int make_output(gather_problem *subject)
@@ -150,13 +95,10 @@ static int load_problem(const options *given, gather_problem *subject)
     int status = read_files(given, subject);
     if (status == EXIT_DONE)
         status = read_cache(subject);
-    if (status == EXIT_DONE)
-        status = read_table(subject);
-    if (status == EXIT_DONE)
-        status = read_lengths(subject);
-    if (status == EXIT_DONE)
-        status = check_ids(subject);
-    return status == EXIT_DONE ? make_output(subject) : status;
+    if (status != EXIT_DONE)
+        return status;
+    find_out_len(subject);
+    return make_output(subject);
 }
 
 static void unload(loaded_gather *loaded)

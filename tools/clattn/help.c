@@ -47,7 +47,8 @@ void help_print_command(FILE *stream, command_id command)
     const command_row *row = &command_rows[command];
     fprintf(stream, "usage: clattn %s%s%s", row->name, *row->operands ? " " : "", row->operands);
     for (int i = 0; i < OPTION_COUNT; i++)
-        if (option_rows[i].command == command && option_rows[i].need == NEED_REQUIRED)
+        if (option_rows[i].command == command &&
+            (option_rows[i].need == NEED_REQUIRED || option_rows[i].need == NEED_REPLACEABLE))
             fprintf(stream, " %s %s", option_rows[i].name, option_rows[i].argument);
     fprintf(stream, " [OPTION...]\n\n%s\n\noptions:\n", row->help);
     for (int i = 0; i < OPTION_COUNT; i++)

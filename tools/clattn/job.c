@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "command.h"
+#include "job_append.h"
 
 static const char *const input_names[JOB_INPUT_COUNT] = {
     [JOB_Q] = "Q",
@@ -94,11 +95,13 @@ static int upload(loaded_job *loaded, const job *source)
     clattn_attention_args *args = &loaded->args;
     int status = EXIT_DONE;
     for (int i = 0; i < JOB_INPUT_COUNT && status == EXIT_DONE; i++)
-        if (source->inputs[i].data)
+        if (source->inputs[i].data && !(source->append && (i == JOB_K || i == JOB_V)))
             status = session_make_buffer(loaded->on, input_names[i], source->inputs[i].size, source->inputs[i].data,
                                          input_buffer(args, (job_input)i));
     if (source->desc.kv_mode == CLATTN_KV_PAGE_LIST)
         args->page_indices = args->block_table;
+    if (status == EXIT_DONE && source->append)
+        status = job_append_kv(loaded->on, source, args);
     if (status == EXIT_DONE)
         status = session_make_buffer(loaded->on, "O", source->o_size, source->o, &args->o);
     if (status == EXIT_DONE && source->lse)

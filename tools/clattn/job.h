@@ -8,9 +8,12 @@
 #include <stdbool.h>
 
 #include <clattn/attention.h>
+#include <clattn/cache_append.h>
 
 #include "ref/ref.h"
 #include "session.h"
+
+enum { MAX_HEAD_DIM = 576 }; /* of attention */
 
 typedef enum job_input {
     JOB_Q,
@@ -32,9 +35,19 @@ typedef enum job_input {
     JOB_INPUT_COUNT
 } job_input;
 
+/* K and V that stand in a job's inputs as tensors, while its description wants pages: how the library's append puts
+ * them there. */
+typedef struct job_append {
+    clattn_append_desc desc;
+    int32_t runs;         /* appends, of desc.max_tokens tokens each */
+    int64_t k_run, v_run; /* elements from one append's K and V to the next's */
+    const int64_t *slots; /* [runs, max_tokens] */
+} job_append;
+
 /* Points at memory that its maker owns. */
 typedef struct job {
     clattn_attention_desc desc;
+    const job_append *append; /* NULL: K and V are as `desc` has them */
     clattn_lengths lengths;
     struct {
         const void *data; /* NULL: not part of the problem */
@@ -79,7 +92,7 @@ int job_fetch(const loaded_job *loaded, const job *target);
 
 void job_unload(loaded_job *loaded);
 
-/* What the reference reads. */
+/* What the reference reads; K and V are the inputs, in pages or not. */
 ref_inputs job_reference(const job *source);
 
 /* FLOP by the rule that docs/performance.md gives: 2 * (head_dim + v_head_dim) for each pair of query and key that is

@@ -33,10 +33,9 @@ const char *command_name(command_id command)
     return command_rows[command].name;
 }
 
-/* The place of `value` in "A|B|C"; -1 when it is not there. */
-static int find_choice(const char *choices, const char *value)
+/* The place of value[0 .. length) in "A|B|C"; -1 when it is not there. */
+static int find_span(const char *choices, const char *value, size_t length)
 {
-    size_t length = strlen(value);
     int index = 0;
     for (const char *at = choices; *at; index++) {
         size_t span = strcspn(at, "|");
@@ -45,6 +44,20 @@ static int find_choice(const char *choices, const char *value)
         at += span + (at[span] == '|');
     }
     return -1;
+}
+
+static int find_choice(const char *choices, const char *value)
+{
+    return find_span(choices, value, strlen(value));
+}
+
+/* One value, or two with a comma between them. */
+static bool parse_choices(const char *choices, const char *text, int64_t pair[2])
+{
+    size_t first = strcspn(text, ",");
+    pair[0] = find_span(choices, text, first);
+    pair[1] = text[first] == ',' ? find_choice(choices, text + first + 1) : pair[0];
+    return pair[0] >= 0 && pair[1] >= 0;
 }
 
 /* Reads a whole decimal integer that ends at `end`. */
@@ -91,6 +104,8 @@ static const char *parse_value(const option_row *row, const char *text, option_v
     case KIND_CHOICE:
         value->choice = find_choice(row->argument, text);
         return value->choice >= 0 ? NULL : row->argument;
+    case KIND_CHOICES:
+        return parse_choices(row->argument, text, value->pair) ? NULL : row->argument;
     case KIND_INT_OR_FILE:
         value->is_integer = parse_integer(text, '\0', &value->integer, &rest);
         return NULL;
@@ -151,7 +166,7 @@ static int parse_operand(command_id command, const char *argument, options *out)
     return EXIT_DONE;
 }
 
-/* The row that may stand in place of the command's operand; OPTION_COUNT when there is none. */
+/* The row that may stand in place of the command's operand or replaceable options; OPTION_COUNT when there is none. */
 static int find_instead(command_id command)
 {
     int i = 0;
@@ -174,13 +189,23 @@ static int check_operand(command_id command, const options *out)
     return EXIT_DONE;
 }
 
+static int fail_missing(command_id command, const option_row *missing, const char *instead)
+{
+    return fail_usage("%s is missing; 'clattn %s' needs %s %s%s%s", missing->name, command_rows[command].name,
+                      missing->name, missing->argument, instead ? " or " : "", instead ? instead : "");
+}
+
 static int check_complete(command_id command, const options *out)
 {
-    const command_row *row = &command_rows[command];
+    int instead = find_instead(command);
     for (int i = 0; i < OPTION_COUNT; i++) {
-        if (option_rows[i].command == command && option_rows[i].need == NEED_REQUIRED && !out->values[i].given)
-            return fail_usage("%s is missing; 'clattn %s' needs %s %s", option_rows[i].name, row->name,
-                              option_rows[i].name, option_rows[i].argument);
+        const option_row *row = &option_rows[i];
+        if (row->command != command || out->values[i].given)
+            continue;
+        if (row->need == NEED_REQUIRED)
+            return fail_missing(command, row, NULL);
+        if (row->need == NEED_REPLACEABLE && !out->values[instead].given)
+            return fail_missing(command, row, option_rows[instead].name);
     }
     return check_operand(command, out);
 }

@@ -27,7 +27,7 @@ typedef struct option_value {
     bool is_integer;  /* INT_OR_FILE: it was a number */
     const char *text; /* as given; NULL when it was not */
     int64_t integer;  /* INT, INT_OR_FILE */
-    int64_t pair[2];  /* PAIR */
+    int64_t pair[2];  /* PAIR; CHOICES: places among the values, the same twice when one is given */
     double real;      /* REAL */
     int choice;       /* CHOICE: index among the values; -1 when not given */
 } option_value;
@@ -59,9 +59,10 @@ typedef enum option_kind {
     KIND_REAL,
     KIND_PAIR,
     KIND_INT_OR_FILE,
-    KIND_CHOICE
+    KIND_CHOICE,
+    KIND_CHOICES
 } option_kind;
-typedef enum option_need { NEED_OPTIONAL, NEED_REQUIRED, NEED_INSTEAD } option_need;
+typedef enum option_need { NEED_OPTIONAL, NEED_REQUIRED, NEED_REPLACEABLE, NEED_INSTEAD } option_need;
 typedef struct option_row {
     command_id command;
     const char *name;

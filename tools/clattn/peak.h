@@ -17,8 +17,16 @@ typedef struct peaks {
 /* Exit status. */
 int peaks_measure(const session *on, peaks *out);
 
+/* Bytes a second of reading, or of copying (read plus written), over buffers of `bytes` each; less where the device
+ * holds no such buffer. Exit status. */
+int peaks_measure_read(const session *on, size_t bytes, double *rate);
+int peaks_measure_copy(const session *on, size_t bytes, double *rate);
+
+/* What to measure: all, or one of the two. */
+typedef enum peak_set { PEAK_ALL, PEAK_READ, PEAK_COPY } peak_set;
+
 /* The two ways. `bytes` is the size of a buffer that exceeds four times the last cache. Exit status. */
-int peaks_measure_cpu(size_t bytes, peaks *out);
-int peaks_measure_device(const session *on, size_t bytes, peaks *out);
+int peaks_measure_cpu(peak_set set, size_t bytes, peaks *out);
+int peaks_measure_device(const session *on, peak_set set, size_t bytes, peaks *out);
 
 #endif

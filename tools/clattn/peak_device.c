@@ -97,7 +97,7 @@ static int make_stream(const device_bench *on, size_t bytes, clattn_buffer *out)
     return code == CL_SUCCESS ? EXIT_DONE : fail("clEnqueueFillBuffer failed with OpenCL error %d", code);
 }
 
-int peaks_measure_device(const session *on, size_t bytes, peaks *out)
+int peaks_measure_device(const session *on, peak_set set, size_t bytes, peaks *out)
 {
     device_bench bench = { .on = on, .local_size = LOCAL_SIZE };
     *out = (peaks){ .how = "kernels" };
@@ -109,11 +109,11 @@ int peaks_measure_device(const session *on, size_t bytes, peaks *out)
         status = make_stream(&bench, bytes, &bench.from);
     if (status == EXIT_DONE)
         status = make_stream(&bench, bytes, &bench.to);
-    if (status == EXIT_DONE)
+    if (status == EXIT_DONE && set == PEAK_ALL)
         status = measure_fma(&bench, &out->fma_flops);
-    if (status == EXIT_DONE)
+    if (status == EXIT_DONE && set != PEAK_COPY)
         status = measure_stream(&bench, "peak_read", bytes, (double)bytes, &out->read_bandwidth);
-    if (status == EXIT_DONE)
+    if (status == EXIT_DONE && set != PEAK_READ)
         status = measure_stream(&bench, "peak_copy", bytes, 2.0 * (double)bytes, &out->copy_bandwidth);
     session_free_buffer(&bench.from);
     session_free_buffer(&bench.to);

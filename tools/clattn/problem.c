@@ -7,8 +7,6 @@
 #include "command.h"
 #include "problem_parts.h"
 
-enum { MAX_HEAD_DIM = 576 };
-
 /* Which option gives which input. */
 static const struct {
     option_id option;
@@ -17,6 +15,9 @@ static const struct {
     { OPTION_run_q, JOB_Q },
     { OPTION_run_k, JOB_K },
     { OPTION_run_v, JOB_V },
+    { OPTION_run_k_cache, JOB_K },
+    { OPTION_run_v_cache, JOB_V },
+    { OPTION_run_block_table, JOB_BLOCK_TABLE },
     { OPTION_run_cu_seqlens_q, JOB_CU_SEQLENS_Q },
     { OPTION_run_cu_seqlens_k, JOB_CU_SEQLENS_KV },
     { OPTION_run_kv_lens, JOB_KV_LENS },
@@ -85,16 +86,17 @@ static int require_equal(const char *what, const char *a, int32_t have, const ch
 static int check_shapes(const problem *in)
 {
     const problem_shape *q = &in->q, *k = &in->k, *v = &in->v;
-    int status = require_equal("batch", "--k", k->batch, "--q", q->batch);
+    const char *k_name = in->operands[JOB_K].option, *v_name = in->operands[JOB_V].option;
+    int status = require_equal("batch", k_name, k->batch, "--q", q->batch);
     if (status == EXIT_DONE)
-        status = require_equal("batch", "--v", v->batch, "--q", q->batch);
+        status = require_equal("batch", v_name, v->batch, "--q", q->batch);
     if (status == EXIT_DONE)
-        status = require_equal("number of heads", "--v", v->heads, "--k", k->heads);
+        status = require_equal("number of heads", v_name, v->heads, k_name, k->heads);
     if (status == EXIT_DONE)
-        status =
-            require_equal(in->layout == LAYOUT_THD ? "number of tokens" : "length", "--v", v->length, "--k", k->length);
+        status = require_equal(in->layout == LAYOUT_THD ? "number of tokens" : "length", v_name, v->length, k_name,
+                               k->length);
     if (status == EXIT_DONE)
-        status = require_equal("last dimension", "--k", k->dim, "--q", q->dim);
+        status = require_equal("last dimension", k_name, k->dim, "--q", q->dim);
     if (status == EXIT_DONE)
         status = require_dim(&in->operands[JOB_Q], q->dim);
     if (status == EXIT_DONE)
@@ -103,8 +105,8 @@ static int check_shapes(const problem *in)
         return status;
     if (q->heads < 1 || k->heads < 1 || q->heads % k->heads != 0)
         return fail(
-            "--q has %d heads and --k has %d; both have to be at least 1, and the first a multiple of the second",
-            q->heads, k->heads);
+            "--q has %d heads and %s has %d; both have to be at least 1, and the first a multiple of the second",
+            q->heads, k_name, k->heads);
     return EXIT_DONE;
 }
 
@@ -183,39 +185,56 @@ static int make_outputs(const options *given, problem *out)
     return EXIT_DONE;
 }
 
-static void collect_inputs(problem *out)
+static int collect_inputs(const options *given, problem *out)
 {
+    (void)given;
     for (int i = 0; i < JOB_INPUT_COUNT; i++) {
         out->job.inputs[i].data = out->operands[i].data;
         out->job.inputs[i].size = out->operands[i].size;
     }
+    return EXIT_DONE;
+}
+
+static int read_shapes(problem *out)
+{
+    int status = read_shape(out, &out->operands[JOB_Q], &out->q);
+    if (status == EXIT_DONE && out->has_cache)
+        return problem_read_cache_shapes(out);
+    if (status == EXIT_DONE)
+        status = read_shape(out, &out->operands[JOB_K], &out->k);
+    return status == EXIT_DONE ? read_shape(out, &out->operands[JOB_V], &out->v) : status;
 }
 
 int problem_load(const options *given, problem *out)
 {
     static int (*const steps[])(const options *, problem *) = {
-        problem_read_lengths, problem_read_offsets,      problem_read_logit_options,
-        problem_read_mask,    problem_read_head_vectors, convert_tensors,
+        problem_read_lengths,
+        problem_read_offsets,
+        problem_read_logit_options,
+        problem_read_mask,
+        problem_read_head_vectors,
+        convert_tensors,
         make_outputs,
+        collect_inputs,
+        problem_make_pages,
     };
     *out = (problem){
-        .layout = (problem_layout)(given->values[OPTION_run_layout].given ? given->values[OPTION_run_layout].choice : 0)
+        .layout =
+            (problem_layout)(given->values[OPTION_run_layout].given ? given->values[OPTION_run_layout].choice : 0),
+        .has_cache = given->values[OPTION_run_k_cache].given,
     };
     clattn_attention_desc_init(&out->job.desc);
-    int status = read_operands(given, out);
+    int status = problem_check_page_options(given);
     if (status == EXIT_DONE)
-        status = read_shape(out, &out->operands[JOB_Q], &out->q);
+        status = read_operands(given, out);
     if (status == EXIT_DONE)
-        status = read_shape(out, &out->operands[JOB_K], &out->k);
-    if (status == EXIT_DONE)
-        status = read_shape(out, &out->operands[JOB_V], &out->v);
+        status = read_shapes(out);
     if (status == EXIT_DONE)
         status = check_shapes(out);
     if (status == EXIT_DONE)
         describe_layout(out);
     for (size_t i = 0; i < sizeof steps / sizeof *steps && status == EXIT_DONE; i++)
         status = steps[i](given, out);
-    collect_inputs(out);
     return status;
 }
 
@@ -225,6 +244,10 @@ void problem_free(problem *used)
         operand_free(&used->operands[i]);
     free(used->q_lens);
     free(used->kv_lens);
+    free(used->slots);
+    free(used->k_scales);
+    free(used->v_scales);
+    page_layout_free(&used->pages);
     free(used->job.o);
     free(used->job.lse);
     *used = (problem){ .batch = 0 };

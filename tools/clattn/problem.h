@@ -8,6 +8,8 @@
 #include "operand.h"
 #include "options.h"
 #include "outputs.h"
+#include "page_files.h"
+#include "page_layout.h"
 
 typedef enum problem_layout { LAYOUT_BHSD, LAYOUT_BSHD, LAYOUT_THD } problem_layout;
 
@@ -25,6 +27,12 @@ typedef struct problem {
     int32_t max_q_len, max_kv_len; /* of one sequence */
     operand operands[JOB_INPUT_COUNT];
     int32_t *q_lens, *kv_lens; /* owned, of ragged batches */
+    bool has_cache;            /* K and V are caches of files, of this shape; k and v have no length */
+    cache_shape cache;
+    page_layout pages; /* page_size 0: K and V are not put into pages */
+    job_append append;
+    int64_t *slots;             /* owned, of `append` */
+    float *k_scales, *v_scales; /* owned */
     int out_rank;
     int64_t out_shape[4]; /* LSE's is this less the last */
 } problem;

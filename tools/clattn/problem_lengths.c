@@ -63,78 +63,117 @@ static int32_t smallest(const int32_t *values, int32_t count)
     return least;
 }
 
-static int read_ragged_indices(problem *out)
+/* Batch and lengths of packed queries. */
+static int read_q_indices(problem *out)
 {
-    operand *q = &out->operands[JOB_CU_SEQLENS_Q], *k = &out->operands[JOB_CU_SEQLENS_KV];
-    if (!q->path || !k->path)
-        return fail("%s is missing; --layout thd needs it", q->path ? "--cu-seqlens-k" : "--cu-seqlens-q");
+    operand *q = &out->operands[JOB_CU_SEQLENS_Q];
     int status = operand_to_indices(q);
-    if (status == EXIT_DONE)
-        status = operand_to_indices(k);
     if (status != EXIT_DONE)
         return status;
     int64_t count = q->array.header.shape[0];
     if (count < 1 || count - 1 > INT32_MAX)
         return fail("%s is '%s' of shape [%lld]; it has to be [batch + 1]", q->option, q->path, (long long)count);
     out->batch = (int32_t)(count - 1);
-    status = operand_require_count(k, count, "batch + 1");
-    if (status != EXIT_DONE)
-        return status;
     out->q_lens = calloc((size_t)count, sizeof *out->q_lens);
-    out->kv_lens = calloc((size_t)count, sizeof *out->kv_lens);
-    if (!out->q_lens || !out->kv_lens)
+    if (!out->q_lens)
         return fail("%s: no memory for %lld lengths", q->option, (long long)count);
-    status = read_cu_seqlens(q, out->q.length, out->q_lens);
-    return status == EXIT_DONE ? read_cu_seqlens(k, out->k.length, out->kv_lens) : status;
+    return read_cu_seqlens(q, out->q.length, out->q_lens);
 }
 
-static int read_ragged(problem *out)
+static int read_kv_indices(problem *out)
+{
+    operand *k = &out->operands[JOB_CU_SEQLENS_KV];
+    int status = operand_to_indices(k);
+    if (status == EXIT_DONE)
+        status = operand_require_count(k, (int64_t)out->batch + 1, "batch + 1");
+    if (status != EXIT_DONE)
+        return status;
+    out->kv_lens = calloc((size_t)out->batch + 1, sizeof *out->kv_lens);
+    if (!out->kv_lens)
+        return fail("%s: no memory for %d lengths", k->option, out->batch);
+    return read_cu_seqlens(k, out->k.length, out->kv_lens);
+}
+
+static int read_packed_queries(problem *out)
 {
     clattn_attention_desc *desc = &out->job.desc;
-    int status = read_ragged_indices(out);
+    int status = read_q_indices(out);
     if (status != EXIT_DONE)
         return status;
     out->max_q_len = largest(out->q_lens, out->batch);
-    out->max_kv_len = largest(out->kv_lens, out->batch);
-    status = read_kv_lens(out, out->kv_lens);
-    desc->q_length_mode = desc->kv_length_mode = CLATTN_LENGTH_RAGGED;
-    desc->has_kv_lens = out->operands[JOB_KV_LENS].path != NULL;
+    desc->q_length_mode = CLATTN_LENGTH_RAGGED;
     desc->max_q_tokens = out->q.length;
-    desc->max_kv_tokens = out->k.length;
     desc->min_q_len = smallest(out->q_lens, out->batch);
     out->job.lengths.q_lens = out->q_lens;
-    out->job.lengths.kv_lens = out->kv_lens;
-    return status;
+    return EXIT_DONE;
 }
 
-static int read_uniform(problem *out)
+static int read_packed_keys(problem *out)
 {
     clattn_attention_desc *desc = &out->job.desc;
-    static const job_input ragged_only[] = { JOB_CU_SEQLENS_Q, JOB_CU_SEQLENS_KV };
-    for (int i = 0; i < 2; i++) {
-        const operand *in = &out->operands[ragged_only[i]];
-        if (in->path)
-            return fail("%s is '%s' without --layout thd; it has to be left out, or the layout to be thd", in->option,
-                        in->path);
-    }
+    int status = read_kv_indices(out);
+    if (status != EXIT_DONE)
+        return status;
+    out->max_kv_len = largest(out->kv_lens, out->batch);
+    desc->kv_length_mode = CLATTN_LENGTH_RAGGED;
+    desc->has_kv_lens = out->operands[JOB_KV_LENS].path != NULL;
+    desc->max_kv_tokens = out->k.length;
+    out->job.lengths.kv_lens = out->kv_lens;
+    return read_kv_lens(out, out->kv_lens);
+}
+
+static void read_uniform_queries(problem *out)
+{
     out->batch = out->q.batch;
     out->max_q_len = out->q.length;
-    out->max_kv_len = out->k.length;
-    desc->min_q_len = out->q.length;
+    out->job.desc.min_q_len = out->q.length;
     out->job.lengths.q_len = out->q.length;
+}
+
+static int read_uniform_keys(problem *out)
+{
+    out->max_kv_len = out->k.length;
     out->job.lengths.kv_len = out->k.length;
     int status = read_kv_lens(out, NULL);
     if (out->operands[JOB_KV_LENS].path) {
-        desc->kv_length_mode = CLATTN_LENGTH_PER_SEQUENCE;
+        out->job.desc.kv_length_mode = CLATTN_LENGTH_PER_SEQUENCE;
         out->job.lengths.kv_lens = out->operands[JOB_KV_LENS].data;
     }
+    return status;
+}
+
+static int check_layout(const problem *in)
+{
+    const operand *q = &in->operands[JOB_CU_SEQLENS_Q], *k = &in->operands[JOB_CU_SEQLENS_KV];
+    const operand *stray = q->path ? q : k;
+    if (in->layout == LAYOUT_THD && !(q->path && (k->path || in->has_cache)))
+        return fail("%s is missing; --layout thd needs it", q->path ? "--cu-seqlens-k" : "--cu-seqlens-q");
+    if (in->layout != LAYOUT_THD && stray->path)
+        return fail("%s is '%s' without --layout thd; it has to be left out, or the layout to be thd", stray->option,
+                    stray->path);
+    return EXIT_DONE;
+}
+
+static int read_keys(problem *out)
+{
+    if (!out->has_cache)
+        return out->layout == LAYOUT_THD ? read_packed_keys(out) : read_uniform_keys(out);
+    int status = problem_read_cache_lengths(out);
+    if (status == EXIT_DONE)
+        out->max_kv_len = largest(out->operands[JOB_KV_LENS].data, out->batch);
     return status;
 }
 
 int problem_read_lengths(const options *given, problem *out)
 {
     (void)given;
-    int status = out->layout == LAYOUT_THD ? read_ragged(out) : read_uniform(out);
+    int status = check_layout(out);
+    if (status == EXIT_DONE && out->layout == LAYOUT_THD)
+        status = read_packed_queries(out);
+    else if (status == EXIT_DONE)
+        read_uniform_queries(out);
+    if (status == EXIT_DONE)
+        status = read_keys(out);
     out->job.lengths.batch = out->batch;
     out->job.desc.max_batch = out->batch;
     out->job.desc.max_q_len = out->max_q_len;

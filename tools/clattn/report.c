@@ -17,15 +17,26 @@ int report_print(json_t *object)
     return EXIT_DONE;
 }
 
+const char *report_kv_dtype(clattn_dtype k, clattn_dtype v, char *text, size_t size)
+{
+    snprintf(text, size, "%s%s%s", clattn_dtype_name(k), k == v ? "" : ",", k == v ? "" : clattn_dtype_name(v));
+    return text;
+}
+
 json_t *report_attention(const loaded_job *loaded, const job *source)
 {
     const clattn_attention_desc *desc = &source->desc;
-    return json_pack("{s:s, s:s, s:s, s:s, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:b}", "device",
-                     loaded->on->info.device_name, "op", "attention", "dtype", clattn_dtype_name(desc->q_dtype),
-                     "kv_dtype", clattn_dtype_name(desc->k_dtype), "batch", source->lengths.batch, "q_heads",
-                     desc->q_heads, "kv_heads", desc->kv_heads, "q_len", desc->max_q_len, "kv_len", desc->max_kv_len,
-                     "head_dim", desc->head_dim, "v_head_dim", desc->v_head_dim ? desc->v_head_dim : desc->head_dim,
-                     "causal", desc->causal != 0);
+    char types[32];
+    json_t *object =
+        json_pack("{s:s, s:s, s:s, s:s, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:b}", "device",
+                  loaded->on->info.device_name, "op", "attention", "dtype", clattn_dtype_name(desc->q_dtype),
+                  "kv_dtype", report_kv_dtype(desc->k_dtype, desc->v_dtype, types, sizeof types), "batch",
+                  source->lengths.batch, "q_heads", desc->q_heads, "kv_heads", desc->kv_heads, "q_len", desc->max_q_len,
+                  "kv_len", desc->max_kv_len, "head_dim", desc->head_dim, "v_head_dim",
+                  desc->v_head_dim ? desc->v_head_dim : desc->head_dim, "causal", desc->causal != 0);
+    if (object && desc->kv_mode != CLATTN_KV_CONTIGUOUS)
+        json_object_set_new(object, "page_size", json_integer(desc->page_size));
+    return object;
 }
 
 void report_times(json_t *object, const job *source, double *seconds, int count)

@@ -45,11 +45,25 @@ static int write_outputs(const problem *solved, outputs *files)
     return outputs_write(files, 1, header, size, solved->job.lse, solved->job.lse_size);
 }
 
-static void print_explanation(const loaded_job *loaded)
+static void print_pages(const problem *solved)
+{
+    const clattn_attention_desc *desc = &solved->job.desc;
+    char types[32];
+    if (desc->kv_mode == CLATTN_KV_CONTIGUOUS)
+        return;
+    printf("K and V in %s, %d pages of %d tokens, at most %d a sequence\n",
+           report_kv_dtype(desc->k_dtype, desc->v_dtype, types, sizeof types), desc->pages, desc->page_size,
+           desc->max_pages);
+    if (solved->job.append)
+        printf("runs append: before attention, %d times\n", solved->append.runs);
+}
+
+static void print_explanation(const problem *solved, const loaded_job *loaded)
 {
     const clattn_plan_info *info = &loaded->info;
     printf("tuning level %s, workspace %zu bytes, split size %d keys\n", info->tuning_level, info->workspace_size,
            job_split_size(loaded));
+    print_pages(solved);
     for (int i = 0; i < info->num_kernels; i++) {
         const clattn_kernel_info *kernel = &info->kernels[i];
         printf("%s %s: fragment %s, tile %s, work-group %zu, local memory %llu bytes, options %s\n",
@@ -60,10 +74,12 @@ static void print_explanation(const loaded_job *loaded)
         printf("refused:\n%s\n", info->refused);
 }
 
-static void explain_in_json(json_t *object, const loaded_job *loaded)
+static json_t *list_kernels(const problem *solved, const loaded_job *loaded)
 {
     const clattn_plan_info *info = &loaded->info;
     json_t *kernels = json_array();
+    if (solved->job.append)
+        json_array_append_new(kernels, json_pack("{s:s, s:s, s:b}", "kernel", "append", "fragment", "none", "runs", 1));
     for (int i = 0; i < info->num_kernels; i++) {
         const clattn_kernel_info *kernel = &info->kernels[i];
         json_array_append_new(kernels,
@@ -72,17 +88,31 @@ static void explain_in_json(json_t *object, const loaded_job *loaded)
                                         "work_group_size", (json_int_t)kernel->work_group_size, "local_mem_size",
                                         (json_int_t)kernel->local_mem_size, "runs", (int)(loaded->kernels >> i & 1)));
     }
-    json_object_set_new(object, "kernels", kernels);
-    json_object_set_new(object, "workspace_size", json_integer((json_int_t)info->workspace_size));
-    json_object_set_new(object, "refused", json_string(info->refused));
+    return kernels;
+}
+
+static void explain_in_json(json_t *object, const problem *solved, const loaded_job *loaded)
+{
+    json_object_set_new(object, "kernels", list_kernels(solved, loaded));
+    json_object_set_new(object, "workspace_size", json_integer((json_int_t)loaded->info.workspace_size));
+    json_object_set_new(object, "refused", json_string(loaded->info.refused));
+    if (solved->job.desc.kv_mode == CLATTN_KV_CONTIGUOUS)
+        return;
+    json_object_set_new(object, "pages", json_integer(solved->job.desc.pages));
+    json_object_set_new(object, "max_pages", json_integer(solved->job.desc.max_pages));
 }
 
 static int print_json(const options *given, const problem *solved, const loaded_job *loaded, const timing *times)
 {
     json_t *object = report_attention(loaded, &solved->job);
-    if (object && solved->layout == LAYOUT_THD) {
+    if (object && solved->layout == LAYOUT_THD)
         json_object_set_new(object, "q_tokens", json_integer(solved->q.length));
+    if (object && solved->layout == LAYOUT_THD && !solved->has_cache)
         json_object_set_new(object, "kv_tokens", json_integer(solved->k.length));
+    if (solved->pages.page_size > 0) {
+        const option_value *order = &given->values[OPTION_run_page_order];
+        json_object_set_new(object, "page_order", json_string(order->given ? order->text : "shuffled"));
+        json_object_set_new(object, "seed", json_integer(given->values[OPTION_run_seed].integer));
     }
     json_object_set_new(object, "layout",
                         json_string(solved->layout == LAYOUT_BHSD   ? "bhsd"
@@ -92,7 +122,7 @@ static int print_json(const options *given, const problem *solved, const loaded_
     json_object_set_new(object, "repeat", json_integer(times->count));
     report_kernels(object, loaded);
     if (given->values[OPTION_run_explain].given)
-        explain_in_json(object, loaded);
+        explain_in_json(object, solved, loaded);
     return report_print(object);
 }
 
@@ -111,7 +141,7 @@ static int print_result(const options *given, const problem *solved, const loade
     }
     putchar('\n');
     if (given->values[OPTION_run_explain].given)
-        print_explanation(loaded);
+        print_explanation(solved, loaded);
     return EXIT_DONE;
 }
 

@@ -70,6 +70,19 @@ int session_make_buffer(const session *on, const char *what, size_t size, const 
     return EXIT_DONE;
 }
 
+int session_copy_buffer(const session *on, const char *what, const clattn_buffer *from, clattn_buffer *out)
+{
+    size_t size = 0;
+    cl_int code = clGetMemObjectInfo((cl_mem)from->handle, CL_MEM_SIZE, sizeof size, &size, NULL);
+    if (code != CL_SUCCESS)
+        return fail_cl(what, "clGetMemObjectInfo", code);
+    int status = session_make_buffer(on, what, size, NULL, out);
+    if (status != EXIT_DONE)
+        return status;
+    code = clEnqueueCopyBuffer(on->queue, (cl_mem)from->handle, (cl_mem)out->handle, 0, 0, size, 0, NULL, NULL);
+    return code == CL_SUCCESS ? EXIT_DONE : fail_cl(what, "clEnqueueCopyBuffer", code);
+}
+
 void session_free_buffer(clattn_buffer *buffer)
 {
     if (buffer->handle)

@@ -27,6 +27,8 @@ void session_close(session *open);
 /* A buffer of `size` bytes (of 1 for 0, which OpenCL has not), filled from `data` unless that is NULL. `what` names it
  * in messages. Exit status. */
 int session_make_buffer(const session *on, const char *what, size_t size, const void *data, clattn_buffer *out);
+/* A buffer of the same size and content, made on the device. Exit status. */
+int session_copy_buffer(const session *on, const char *what, const clattn_buffer *from, clattn_buffer *out);
 void session_free_buffer(clattn_buffer *buffer);
 
 /* Reads `size` bytes and waits for them. Exit status. */

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "bench.h"
+#include "command.h"
+
+enum { MIN_RUNS = 5 };
+static const double MIN_SECONDS = 0.5;
+
+static int warm_up(const bench_task *task)
+{
+    int status = EXIT_DONE;
+    for (int i = 0; i < task->copies && status == EXIT_DONE; i++)
+        status = task->run(task->subject, i, NULL);
+    if (status == EXIT_DONE && task->run_other)
+        status = task->run_other(task->subject, 0, NULL);
+    return status;
+}
+
+static bool is_enough(const bench *of, int count, double spent)
+{
+    if (of->runs > 0)
+        return count >= of->runs;
+    return count >= BENCH_MAX_RUNS || (count >= MIN_RUNS && spent >= MIN_SECONDS);
+}
+
+/* Both in turns, so that what disturbs one disturbs the other. */
+static int take_times(const bench *of, const bench_task *task, bench_times *out)
+{
+    double spent = 0;
+    int status = warm_up(task);
+    for (out->count = 0; status == EXIT_DONE && !is_enough(of, out->count, spent); out->count++) {
+        const int copy = out->count % task->copies;
+        double *other = &out->other_seconds[out->count];
+        status = task->run(task->subject, copy, &out->seconds[out->count]);
+        if (status == EXIT_DONE && task->run_other)
+            status = task->run_other(task->subject, copy, other);
+        spent += out->seconds[out->count] + *other;
+    }
+    return status;
+}
+
+/* A copy's buffers are two, of half the bytes each. */
+static int find_peak(const bench *of, const bench_task *task, double *out)
+{
+    const double bytes = task->bytes * task->copies;
+    switch (task->peak) {
+    case BENCH_PEAK_FMA:
+        break;
+    case BENCH_PEAK_READ:
+        return peaks_measure_read(&of->on, (size_t)bytes, out);
+    case BENCH_PEAK_COPY:
+        return peaks_measure_copy(&of->on, (size_t)(bytes / 2), out);
+    }
+    *out = of->peaks.fma_flops;
+    return EXIT_DONE;
+}
+
+int bench_measure(const bench *of, const bench_task *task, bench_times *out)
+{
+    *out = (bench_times){ .count = 0 };
+    int status = find_peak(of, task, &out->peak);
+    if (status == EXIT_DONE)
+        status = take_times(of, task, out);
+    if (status != EXIT_DONE)
+        return status;
+    out->median = job_median(out->seconds, out->count);
+    out->best = out->seconds[0];
+    out->other_median = task->run_other ? job_median(out->other_seconds, out->count) : 0.0;
+    out->fraction = (task->peak == BENCH_PEAK_FMA ? task->flops : task->bytes) / out->median / out->peak;
+    return EXIT_DONE;
+}
