@@ -19,7 +19,8 @@ const int check_form_count = (int)(sizeof check_forms / sizeof *check_forms);
 /* Entries behind each row of a table, and behind the list, that nothing may read. */
 enum { SPARE_ENTRIES = 2, UNREAD_ENTRY = 0x7fffffff };
 
-/* Of sequence HOLE_SEQUENCE entry HOLE_ENTRY, of sequence BAD_SEQUENCE the last entry; of its first kv head. */
+/* Of sequence HOLE_SEQUENCE entry HOLE_ENTRY, of sequence BAD_SEQUENCE the last entry but one, if it has two; of the
+ * first kv head. */
 enum { HOLE_SEQUENCE = 0, HOLE_ENTRY = 1, BAD_SEQUENCE = 1, BAD_ID = -9 };
 
 static int32_t pages_of(const clattn_attention_desc *desc, int32_t tokens)
@@ -119,9 +120,15 @@ void check_form_spoil_row(void *row, clattn_dtype dtype)
         ref_store(row, dtype < CLATTN_FLOAT_DTYPE_COUNT ? dtype : CLATTN_F16, 0, (double)NAN);
 }
 
+static int32_t bad_entry(const clattn_attention_desc *desc, const int32_t *kv_lens)
+{
+    const int32_t pages = pages_of(desc, kv_lens[BAD_SEQUENCE]);
+    return pages > 1 ? pages - 2 : 0;
+}
+
 static bool is_bad(const clattn_attention_desc *desc, const int32_t *kv_lens, int32_t b, int32_t head, int32_t entry)
 {
-    return b == BAD_SEQUENCE && head == 0 && entry == pages_of(desc, kv_lens[b]) - 1;
+    return b == BAD_SEQUENCE && head == 0 && entry == bad_entry(desc, kv_lens);
 }
 
 static void shuffle(int32_t *ids, int32_t count, ref_random *random)
@@ -198,13 +205,13 @@ static bool bad_id_is_met(const job *of, const int32_t *kv_lens)
 {
     clattn_attention_desc desc = of->desc;
     ref_inputs in = job_reference(of);
-    const int32_t first = (pages_of(&desc, kv_lens[BAD_SEQUENCE]) - 1) * desc.page_size;
+    const int32_t first = bad_entry(&desc, kv_lens) * desc.page_size;
     desc.kv_mode = CLATTN_KV_CONTIGUOUS;
     desc.kv_length_mode = CLATTN_LENGTH_UNIFORM;
     desc.mask_kind = CLATTN_MASK_NONE;
     in.kv_len = kv_lens[BAD_SEQUENCE];
     for (int32_t i = 0; i < ref_q_len(&desc, &in, BAD_SEQUENCE); i++)
-        for (int32_t j = first; j < kv_lens[BAD_SEQUENCE]; j++)
+        for (int32_t j = first; j < first + of->desc.page_size; j++)
             if (ref_attends(&desc, &in, BAD_SEQUENCE, 0, i, j))
                 return true;
     return false;
