@@ -23,6 +23,7 @@ static const char *const fragments[] = {
 static const check_dims all_dims[] = { { 6, 2, 40, 24 }, { 4, 4, 64, 64 }, { 7, 1, 128, 96 }, { 2, 1, 576, 512 } };
 
 /* Three tiles of 64 keys and one key. */
+#define PREFILL_Q_LEN  77
 #define PREFILL_KV_LEN 193
 
 typedef struct tally {
@@ -152,17 +153,26 @@ static int32_t decode_q_len(const clattn_plan_info *info, const check_dims *dims
     return 2 * (dims->q_heads / dims->kv_heads) <= info->decode_max_rows ? 2 : 1;
 }
 
+/* With --quick, fragments that the device does not prefer are checked by prefill alone: its products are decode's, and
+ * to compile both would take the time of all other checks. */
+static bool has_decode(const tally *state, const char *fragment)
+{
+    return !state->quick || strcmp(fragment, state->on.info.fragment) == 0;
+}
+
 static int check_row(tally *state, const char *fragment, check_problem *problem, const check_dims *dims,
                      clattn_dtype dtype)
 {
     clattn_plan_params params = CLATTN_PLAN_PARAMS(.fragment = fragment);
     loaded_job loaded;
     check_describe(problem->row, problem->form, dims, dtype, &problem->desc);
+    if (!has_decode(state, fragment))
+        problem->desc.min_q_len = PREFILL_Q_LEN;
     int status = job_load_plan(&state->on, &problem->desc, &params, &loaded);
     if (status != EXIT_DONE)
         return status;
-    status = check_step(state, problem, &loaded, 77, PREFILL_KV_LEN);
-    if (status == EXIT_DONE)
+    status = check_step(state, problem, &loaded, PREFILL_Q_LEN, PREFILL_KV_LEN);
+    if (status == EXIT_DONE && has_decode(state, fragment))
         status = check_step(state, problem, &loaded, decode_q_len(&loaded.info, dims), decode_kv_len(&loaded.info));
     job_unload(&loaded);
     return status;
@@ -203,6 +213,8 @@ static int try_fragment(tally *state, const char *fragment, bool *runs)
     clattn_plan_params params = CLATTN_PLAN_PARAMS(.fragment = fragment);
     clattn_plan *plan = NULL;
     check_describe(&check_cases[check_case_count - 1], form_of_last(), &all_dims[0], CLATTN_F32, &desc);
+    if (!has_decode(state, fragment))
+        desc.min_q_len = PREFILL_Q_LEN;
     clattn_status status = clattn_plan_create(state->on.device, &desc, &params, &plan);
     clattn_plan_destroy(&plan);
     *runs = status != CLATTN_UNSUPPORTED;
@@ -216,8 +228,8 @@ static bool is_quick(const tally *state, const char *fragment, const check_probl
     const check_case *row = problem->row;
     if (!(problem->form->quick_classes >> mask_class(row) & 1))
         return false;
-    if (strcmp(fragment, state->on.info.fragment) != 0)
-        return dtype == CLATTN_F32 && (row->traits & GENERAL_TRAITS) != 0;
+    if (!has_decode(state, fragment)) /* ragged rows have sequences that are decode's */
+        return dtype == CLATTN_F32 && (row->traits & GENERAL_TRAITS) != 0 && !(row->traits & CASE_RAGGED);
     return (row->quick_dtypes >> dtype & 1) != 0;
 }
 
@@ -310,6 +322,8 @@ static void check_cache_operations(tally *state)
 static void check_merges(tally *state)
 {
     for (clattn_dtype dtype = 0; dtype < CLATTN_FLOAT_DTYPE_COUNT; dtype++) {
+        if (state->quick && dtype != CLATTN_F16)
+            continue;
         const subject of = { .kernel = "merge",
                              .fragment = "none",
                              .tile = "",

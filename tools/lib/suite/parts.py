@@ -224,8 +224,8 @@ def commit():
 # those that run two at a time come first.
 TABLE = (
     ("build", 60, True, build),
-    ("pocl-first", 120, False, pocl_first),
-    ("pocl", 120, False, pocl_rest),
+    ("pocl-first", 240, False, pocl_first),
+    ("pocl", 240, False, pocl_rest),
     ("intel", 150, False, intel),
     ("oclgrind", 90, False, oclgrind),
     ("sanitize", 90, False, sanitize),
