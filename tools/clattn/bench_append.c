@@ -182,7 +182,7 @@ static bool same_rows(const append_case *of, const clattn_append_plane *plane, c
             for (int32_t d = 0; d < dim; d++) {
                 values[d] = ref_load(src, plane->src_dtype, from + d);
                 if (plane->dtype == CLATTN_FP8)
-                    values[d] = (float)values[d] / FP8_SCALE;
+                    values[d] = (double)((float)values[d] / FP8_SCALE);
             }
             ref_store_row(want, plane->dtype, 0, dim, values);
             if (memcmp(want, cache + (size_t)at * block, row_bytes) != 0)

@@ -47,7 +47,9 @@ int bench_print_json(json_t *object, const bench_task *task, const bench_times *
 /* A number in text[0 .. 32), or nothing where there is none. */
 static const char *format_rate(double rate, char text[32])
 {
-    snprintf(text, 32, rate > 0 ? "%.1f" : "", rate);
+    text[0] = '\0';
+    if (rate > 0)
+        snprintf(text, 32, "%.1f", rate);
     return text;
 }
 
