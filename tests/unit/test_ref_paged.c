@@ -237,7 +237,7 @@ static void test_blocks_decode(void **state)
 static void test_attention_over_blocks_and_scales(void **state)
 {
     (void)state;
-    uint8_t k[32] = { 0 }, v[4 * 18] = { 0 };
+    uint8_t k[2 * 32] = { 0 }, v[4 * 18] = { 0 };
     const float q[32] = { 1 }, scales[] = { 0.5f };
     const int32_t table[] = { 0 };
     for (int block = 0; block < 4; block += 3) {
