@@ -108,11 +108,11 @@ typedef struct clattn_swap_args {
 CLATTN_API void clattn_swap_args_init(clattn_swap_args *args);
 
 /* Swap out enqueues kernels that pack the pages into the staging buffer, then one non-blocking read of it to `host`.
- * Swap in enqueues one non-blocking write of `host` to the staging buffer, then kernels that unpack it. `host` and the
- * staging buffer belong to the call until its event has completed: neither may be changed or freed before, and `host`
- * holds the pages only then. `pages` and `args` are read during the call alone. Where `host` is memory of
- * clattn_pinned, no call blocks. Any other host memory is taken too, but then drivers may block in the call until the
- * transfer is done. All else is as clattn_copy_run has it.
+ * Swap in enqueues one non-blocking write of `host` to the staging buffer, then kernels that unpack it. Calls on one
+ * in-order queue may share a staging buffer; else it belongs to the call until its event has completed, as `host`
+ * always does: neither may be changed or freed before, and `host` holds the pages only then. `pages` and `args` are
+ * read during the call alone. Where `host` is memory of clattn_pinned, no call blocks. Any other host memory is taken
+ * too, but then drivers may block in the call until the transfer is done. All else is as clattn_copy_run has it.
  *
  * Checked in this order, before anything is enqueued: pointers and struct sizes; num_pages and num_planes; each page's
  * id, of swap in also against those before; host_size; the queue and the wait list; the buffers.

@@ -64,7 +64,8 @@ extern "C" {
  * comment does not allow it), a sequence that does not exist (any more), and a swapped sequence where it is not allowed
  * are CLATTN_INVALID_ARGUMENT everywhere; what else a function returns stands beside it. CLATTN_OUT_OF_PAGES always
  * says that something of the manager's is used up for now (pages, host pages, sequences: the message says which and how
- * many would do), and that it can work later. */
+ * many would do), and that it can work later. What is let go of in a step helps only once that step has retired: to
+ * preempt a sequence makes room for the steps after the present one. */
 typedef struct clattn_pages clattn_pages;
 
 /* A sequence: a value to copy and compare. 0 is never one. Once freed, its value is refused for good; it is not given
