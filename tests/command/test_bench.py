@@ -2,8 +2,12 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """`clattn bench`: what its figures say of each other, its refusals, the unfused baseline."""
 import json
+import os
+import re
+import shutil
+import xml.etree.ElementTree
 
-from support import FAILED, USAGE, Report, run, skip_without_device
+from support import FAILED, USAGE, Folder, Report, run, skip_without_device
 
 SMALL = ["--q-len", 64, "--kv-len", 96, "--head-dim", 32, "--q-heads", 4, "--kv-heads", 2, "--repeat", 2]
 DECODE = ["--q-len", 1, "--kv-len", 2048, "--head-dim", 64, "--q-heads", 4, "--kv-heads", 2, "--repeat", 2]
@@ -140,6 +144,92 @@ def check_baseline(report):
     report.check(row.get("baseline_max_difference", 1) < 1e-4, f"baseline: {row}")
 
 
+def drawn(path):
+    """An SVG file's texts, and the places of the points of its plots: [(name, (x, y))], without those of the key."""
+    root = xml.etree.ElementTree.parse(path).getroot()
+    space = "{http://www.w3.org/2000/svg}"
+    assert root.tag == space + "svg", root.tag
+    points = []
+    for group in root.iter(space + "g"):
+        uses = group.findall(f"./{space}g/{space}use") if group.get("id", "").startswith("gnuplot_plot_") else []
+        if uses:
+            names = [text.text for text in group.iter(space + "text")]
+            place = re.search(r"translate\(([-\d.]+),([-\d.]+)\)", uses[0].get("transform"))
+            points.append((names[0], tuple(map(float, place.groups()))) if len(uses) == 2 else (names[0], None))
+    return [text.text for text in root.iter(space + "text")], points
+
+
+def check_plots(report):
+    if not shutil.which("gnuplot"):  # the refusal below is what is left to see
+        return
+    folder, heads = Folder(), ["--q-heads", 4, "--kv-heads", 2, "--head-dim", 32, "--repeat", 2]
+    path = folder / "out.svg"
+    for op, options, name, unit in (
+            ("attention", ["--q-len", 64, "--causal"],
+             "1: attention f32, K and V f32, causal: batch 1, heads 4/2, q 64, kv 64, dim 32", "GFLOP/s"),
+            ("decode", ["--kv-len", 70, "--dtype", "f16", "--kv-dtype", "q8_0,f16", "--page-size", 8],
+             "1: decode f16, K and V q8_0,f16, full, page 8: batch 1, heads 4/2, q 1, kv 70, dim 32", "GFLOP/s"),
+            ("gather", CACHE, "1: gather f32, K and V f32, page 16: batch 2, heads 2, kv 70, dim 64", "GB/s"),
+            ("append", [*CACHE, "--kv-dtype", "fp8"],
+             "1: append f32, K and V fp8, page 16: batch 2, heads 2, kv 70, dim 64", "GB/s")):
+        result = run("bench", op, "--plot", path, *(options if options[:4] == CACHE[:4] else heads + options))
+        report.check(result.returncode == 0 and not result.stderr, f"--plot of {op}: {result.stderr}")
+        texts, points = drawn(path) if path.exists() else ([], [])
+        report.check([point[0] for point in points] == [name] and points[0][1], f"--plot of {op}: points {points}")
+        device = result.stdout.splitlines()[0] if result.stdout else "none"
+        report.check(device in texts and unit in texts and any(text.startswith("roof: ") for text in texts),
+                     f"--plot of {op}: {texts}")
+        report.check(folder.left() == ["out.svg"], f"--plot of {op}: left {folder.left()}")
+
+
+def check_script(report):
+    """The numbers that gnuplot gets, by one that keeps them and fails when it has to draw."""
+    folder = Folder()
+    stub = folder / "gnuplot"
+    stub.write_text(f"#!/bin/sh\n/bin/cat >'{folder / 'script'}'\n/bin/grep -q plot '{folder / 'script'}' || exit 0\n"
+                    "echo 'some words' >&2\necho 'no ink' >&2\nexit 3\n")
+    stub.chmod(0o755)
+    path = folder / "out.svg"
+    path.write_text("as it was")
+    for op, options in (("attention", SMALL), ("decode", DECODE), ("gather", CACHE)):
+        result = run("bench", op, "--json", "--plot", path, *options, env=in_front(folder))
+        report.refused(result, FAILED, ["--plot", "no ink"], f"a gnuplot that fails at {op}")
+        report.check(path.read_text() == "as it was" and folder.left() == ["out.svg"], f"{op}: left {folder.left()}")
+        row, script = json.loads(result.stdout), (folder / "script").read_text()
+        x, y = map(float, re.search(r"^(\S+) (\S+)\ne$", script, re.M).groups())
+        kv_bytes, q_bytes = 2 * 2 * row["kv_len"] * row["head_dim"] * 4, 4 * row.get("q_len", 0) * row["head_dim"] * 4
+        flop = row.get("gflops", 0) * 1e9 * row["seconds_median"]
+        want = {"attention": (flop / (kv_bytes + 2 * q_bytes), row.get("gflops")),
+                "decode": (flop / kv_bytes, row.get("gflops")), "gather": (1, row.get("gbytes_per_s"))}[op]
+        report.check(all(abs(a / b - 1) < 1e-5 for a, b in zip((x, y), want)), f"{op}: {(x, y)}, not {want}")
+        roof = [tuple(map(float, line.split())) for line in re.search(r"<< END\n(.*?)\nEND", script, re.S)[1].split("\n")]
+        peak = row.get("peak_gbytes_per_s") or row["peak_gflops"]
+        at_most = roof[0][1] / roof[0][0] if op == "decode" else roof[-1][1]
+        report.check(at_most >= peak * (1 - 1e-5), f"{op}: a roof of {at_most} and a peak of {peak}")
+
+
+def in_front(folder):
+    return {"PATH": f"{folder.path}:{os.environ.get('PATH', '')}"}
+
+
+def check_plot_refusals(report):
+    folder = Folder()
+    refuse = lambda words, path, what, **how: report.refused(run("bench", "attention", "--plot", path, *SMALL, **how),
+                                                             FAILED, words, what, folder)
+    no_device = ["--device", "no such device"]
+    refuse(["--plot", "none/out.svg"], folder / "none/out.svg", "a folder that is none")
+    refuse(["--plot", "/proc/out.svg"], "/proc/out.svg", "a folder that takes no files")
+    refuse(["--plot", str(folder.path)], folder.path, "a folder")
+    refuse(["--plot", "''"], "", "an empty name")
+    report.refused(run("bench", "attention", "--plot", folder / "none/out.svg", *no_device), FAILED, ["--plot"],
+                   "an unwritable plot before all else")
+    for arguments in (["attention"], ["--suite", "cpu"]):
+        result = run("bench", *arguments, "--plot", folder / "out.svg", *no_device, env={"PATH": str(folder.path)})
+        report.refused(result, FAILED, ["--plot", "gnuplot-nox"], f"no gnuplot, {arguments}", folder)
+        report.check(not result.stdout, f"no gnuplot, {arguments}: it began")
+    report.refused(run("bench", "attention", "--plot"), USAGE, ["--plot", "F.svg"], "a plot without a name")
+
+
 def main():
     skip_without_device()
     report = Report()
@@ -150,6 +240,9 @@ def main():
     check_text(report)
     check_refusals(report)
     check_baseline(report)
+    check_plots(report)
+    check_script(report)
+    check_plot_refusals(report)
     report.finish()
 
 
