@@ -144,72 +144,59 @@ def check_baseline(report):
     report.check(row.get("baseline_max_difference", 1) < 1e-4, f"baseline: {row}")
 
 
-def drawn(path):
-    """An SVG file's texts, and the places of the points of its plots: [(name, (x, y))], without those of the key."""
-    root = xml.etree.ElementTree.parse(path).getroot()
-    space = "{http://www.w3.org/2000/svg}"
-    assert root.tag == space + "svg", root.tag
-    points = []
-    for group in root.iter(space + "g"):
-        uses = group.findall(f"./{space}g/{space}use") if group.get("id", "").startswith("gnuplot_plot_") else []
-        if uses:
-            names = [text.text for text in group.iter(space + "text")]
-            place = re.search(r"translate\(([-\d.]+),([-\d.]+)\)", uses[0].get("transform"))
-            points.append((names[0], tuple(map(float, place.groups()))) if len(uses) == 2 else (names[0], None))
-    return [text.text for text in root.iter(space + "text")], points
+def fake_gnuplot(folder, then):
+    """What puts a gnuplot into PATH that keeps its script in folder / "script"."""
+    (folder / "gnuplot").write_text(f"#!/bin/sh\ncd '{folder.path}'\ncat >script\n{then}\n")
+    (folder / "gnuplot").chmod(0o755)
+    return {"PATH": f"{folder.path}:{os.environ['PATH']}"}
+
+
+def marks(path):
+    """Names in an SVG's keys that have a point or a line, and how many points there are, those of the keys included."""
+    root, space = xml.etree.ElementTree.parse(path).getroot(), "{http://www.w3.org/2000/svg}"
+    plots = [group for group in root.iter(space + "g") if group.get("id", "").startswith("gnuplot_plot_")]
+    return [text.text for plot in plots for text in plot.iter(space + "text")], sum(
+        len(list(plot.iter(space + "use"))) for plot in plots)
+
+
+def check_numbers(report, what, row, script):
+    """The point and the roof that gnuplot got, against the row's JSON."""
+    x, y = map(float, re.search(r"^(\S+) (\S+)\ne$", script, re.M).groups())
+    roof = [tuple(map(float, line.split())) for line in re.search(r"<< END\n(.*?)\nEND", script, re.S)[1].split("\n")]
+    rate = row.get("gflops") or row["gbytes_per_s"]
+    report.check(abs(y / rate - 1) < 1e-5, f"{what}: {y} of {rate}")
+    if row["peak_kind"] == "fma":
+        elements = row["head_dim"] * (2 * row["q_len"] * row["q_heads"] + 2 * row["kv_len"] * row["kv_heads"])
+        want, at_most, peak = rate * 1e9 * row["seconds_median"] / (4 * elements), roof[-1][1], row["peak_gflops"]
+    elif row["peak_kind"] == "read":
+        want, at_most, peak = rate / row["gbytes_per_s"], roof[0][1] / roof[0][0], row["peak_gbytes_per_s"]
+    else:
+        want, at_most, peak = 1, roof[0][1], row["peak_gbytes_per_s"]
+    report.check(abs(x / want - 1) < 1e-5, f"{what}: the point is at {x}, not {want}")
+    report.check(at_most > peak * (1 - 1e-5), f"{what}: a roof of {at_most} below a peak of {peak}")
 
 
 def check_plots(report):
-    if not shutil.which("gnuplot"):  # the refusal below is what is left to see
-        return
-    folder, heads = Folder(), ["--q-heads", 4, "--kv-heads", 2, "--head-dim", 32, "--repeat", 2]
-    path = folder / "out.svg"
-    for op, options, name, unit in (
-            ("attention", ["--q-len", 64, "--causal"],
-             "1: attention f32, K and V f32, causal: batch 1, heads 4/2, q 64, kv 64, dim 32", "GFLOP/s"),
-            ("decode", ["--kv-len", 70, "--dtype", "f16", "--kv-dtype", "q8_0,f16", "--page-size", 8],
-             "1: decode f16, K and V q8_0,f16, full, page 8: batch 1, heads 4/2, q 1, kv 70, dim 32", "GFLOP/s"),
-            ("gather", CACHE, "1: gather f32, K and V f32, page 16: batch 2, heads 2, kv 70, dim 64", "GB/s"),
-            ("append", [*CACHE, "--kv-dtype", "fp8"],
-             "1: append f32, K and V fp8, page 16: batch 2, heads 2, kv 70, dim 64", "GB/s")):
-        result = run("bench", op, "--plot", path, *(options if options[:4] == CACHE[:4] else heads + options))
-        report.check(result.returncode == 0 and not result.stderr, f"--plot of {op}: {result.stderr}")
-        texts, points = drawn(path) if path.exists() else ([], [])
-        report.check([point[0] for point in points] == [name] and points[0][1], f"--plot of {op}: points {points}")
-        device = result.stdout.splitlines()[0] if result.stdout else "none"
-        report.check(device in texts and unit in texts and any(text.startswith("roof: ") for text in texts),
-                     f"--plot of {op}: {texts}")
-        report.check(folder.left() == ["out.svg"], f"--plot of {op}: left {folder.left()}")
-
-
-def check_script(report):
-    """The numbers that gnuplot gets, by one that keeps them and fails when it has to draw."""
+    gnuplot = shutil.which("gnuplot")
+    report.check(gnuplot, "gnuplot is not in PATH; Debian's package is gnuplot-nox")
     folder = Folder()
-    stub = folder / "gnuplot"
-    stub.write_text(f"#!/bin/sh\n/bin/cat >'{folder / 'script'}'\n/bin/grep -q plot '{folder / 'script'}' || exit 0\n"
-                    "echo 'some words' >&2\necho 'no ink' >&2\nexit 3\n")
-    stub.chmod(0o755)
     path = folder / "out.svg"
-    path.write_text("as it was")
-    for op, options in (("attention", SMALL), ("decode", DECODE), ("gather", CACHE)):
-        result = run("bench", op, "--json", "--plot", path, *options, env=in_front(folder))
-        report.refused(result, FAILED, ["--plot", "no ink"], f"a gnuplot that fails at {op}")
-        report.check(path.read_text() == "as it was" and folder.left() == ["out.svg"], f"{op}: left {folder.left()}")
-        row, script = json.loads(result.stdout), (folder / "script").read_text()
-        x, y = map(float, re.search(r"^(\S+) (\S+)\ne$", script, re.M).groups())
-        kv_bytes, q_bytes = 2 * 2 * row["kv_len"] * row["head_dim"] * 4, 4 * row.get("q_len", 0) * row["head_dim"] * 4
-        flop = row.get("gflops", 0) * 1e9 * row["seconds_median"]
-        want = {"attention": (flop / (kv_bytes + 2 * q_bytes), row.get("gflops")),
-                "decode": (flop / kv_bytes, row.get("gflops")), "gather": (1, row.get("gbytes_per_s"))}[op]
-        report.check(all(abs(a / b - 1) < 1e-5 for a, b in zip((x, y), want)), f"{op}: {(x, y)}, not {want}")
-        roof = [tuple(map(float, line.split())) for line in re.search(r"<< END\n(.*?)\nEND", script, re.S)[1].split("\n")]
-        peak = row.get("peak_gbytes_per_s") or row["peak_gflops"]
-        at_most = roof[0][1] / roof[0][0] if op == "decode" else roof[-1][1]
-        report.check(at_most >= peak * (1 - 1e-5), f"{op}: a roof of {at_most} and a peak of {peak}")
-
-
-def in_front(folder):
-    return {"PATH": f"{folder.path}:{os.environ.get('PATH', '')}"}
+    for op, options, name in (
+            ("attention", SMALL,
+             "1: attention f32, K and V f32, full: batch 1, heads 4/2, q 64, kv 96, dim 32"),
+            ("decode", [*DECODE, "--causal", "--dtype", "f16", "--kv-dtype", "q8_0,f16", "--page-size", 8],
+             "1: decode f16, K and V q8_0,f16, causal, page 8: batch 1, heads 4/2, q 1, kv 2048, dim 64"),
+            ("append", [*CACHE, "--kv-dtype", "fp8"],
+             "1: append f32, K and V fp8, page 16: batch 2, heads 2, kv 70, dim 64")):
+        env = fake_gnuplot(folder, f"exec '{gnuplot}' \"$@\" script")
+        result = run("bench", op, "--json", "--plot", path, *options, env=env)
+        report.check(result.returncode == 0 and not result.stderr, f"--plot of {op}: {result.stderr}")
+        report.check(folder.left() == ["out.svg"], f"--plot of {op}: left {folder.left()}")
+        if result.returncode == 0:
+            names, points = marks(path)
+            report.check(len(names) == 2 and names[0].startswith("roof: ") and names[1] == name and points == 2,
+                         f"--plot of {op}: {points} points, {names}")
+            check_numbers(report, f"--plot of {op}", json.loads(result.stdout), (folder / "script").read_text())
 
 
 def check_plot_refusals(report):
@@ -227,6 +214,12 @@ def check_plot_refusals(report):
         result = run("bench", *arguments, "--plot", folder / "out.svg", *no_device, env={"PATH": str(folder.path)})
         report.refused(result, FAILED, ["--plot", "gnuplot-nox"], f"no gnuplot, {arguments}", folder)
         report.check(not result.stdout, f"no gnuplot, {arguments}: it began")
+    (folder / "out.svg").write_text("as it was")
+    env = fake_gnuplot(folder, "grep -q plot script || exit 0\necho some words >&2\necho 'no ink' >&2\nexit 3")
+    result = run("bench", "gather", "--plot", folder / "out.svg", *CACHE, env=env)
+    report.refused(result, FAILED, ["--plot", "no ink"], "a gnuplot that fails")
+    report.check(folder.left() == ["out.svg"] and (folder / "out.svg").read_text() == "as it was",
+                 f"a gnuplot that fails: left {folder.left()}")
     report.refused(run("bench", "attention", "--plot"), USAGE, ["--plot", "F.svg"], "a plot without a name")
 
 

@@ -62,7 +62,8 @@ static const char *find_complaint(FILE *stream, char *text, size_t size)
         length--;
     text[length] = '\0';
     const char *line = strrchr(text, '\n');
-    return line ? line + 1 : text;
+    line = line ? line + 1 : text;
+    return line + strspn(line, " ");
 }
 
 static int wait_for(const char *option, pid_t child, FILE *complaints)
@@ -83,8 +84,10 @@ static int read_all(const char *option, FILE *stream, char **out, size_t *size)
     *size = end > 0 ? (size_t)end : 0;
     *out = malloc(*size + 1);
     rewind(stream);
-    if (*out && end >= 0 && fread(*out, 1, *size, stream) == *size)
+    if (*out && end >= 0 && fread(*out, 1, *size, stream) == *size) {
+        (*out)[*size] = '\0';
         return EXIT_DONE;
+    }
     free(*out);
     *out = NULL;
     return fail("%s: what gnuplot drew cannot be read", option);
@@ -107,6 +110,7 @@ static int run(const char *option, const char *script, FILE *const streams[STREA
 int gnuplot_run(const char *option, const char *script, char **out, size_t *size)
 {
     FILE *streams[STREAMS] = { NULL };
+    *out = NULL;
     int count = 0, status = EXIT_DONE;
     while (count < STREAMS && (streams[count] = tmpfile()))
         count++;
