@@ -2,8 +2,12 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """`clattn bench`: what its figures say of each other, its refusals, the unfused baseline."""
 import json
+import os
+import re
+import shutil
+import xml.etree.ElementTree
 
-from support import FAILED, USAGE, Report, run, skip_without_device
+from support import FAILED, USAGE, Folder, Report, run, skip_without_device
 
 SMALL = ["--q-len", 64, "--kv-len", 96, "--head-dim", 32, "--q-heads", 4, "--kv-heads", 2, "--repeat", 2]
 DECODE = ["--q-len", 1, "--kv-len", 2048, "--head-dim", 64, "--q-heads", 4, "--kv-heads", 2, "--repeat", 2]
@@ -140,6 +144,85 @@ def check_baseline(report):
     report.check(row.get("baseline_max_difference", 1) < 1e-4, f"baseline: {row}")
 
 
+def fake_gnuplot(folder, then):
+    """What puts a gnuplot into PATH that keeps its script in folder / "script"."""
+    (folder / "gnuplot").write_text(f"#!/bin/sh\ncd '{folder.path}'\ncat >script\n{then}\n")
+    (folder / "gnuplot").chmod(0o755)
+    return {"PATH": f"{folder.path}:{os.environ['PATH']}"}
+
+
+def marks(path):
+    """Names in an SVG's keys that have a point or a line, and how many points there are, those of the keys included."""
+    root, space = xml.etree.ElementTree.parse(path).getroot(), "{http://www.w3.org/2000/svg}"
+    plots = [group for group in root.iter(space + "g") if group.get("id", "").startswith("gnuplot_plot_")]
+    return [text.text for plot in plots for text in plot.iter(space + "text")], sum(
+        len(list(plot.iter(space + "use"))) for plot in plots)
+
+
+def check_numbers(report, what, row, script):
+    """The point and the roof that gnuplot got, against the row's JSON."""
+    x, y = map(float, re.search(r"^(\S+) (\S+)\ne$", script, re.M).groups())
+    roof = [tuple(map(float, line.split())) for line in re.search(r"<< END\n(.*?)\nEND", script, re.S)[1].split("\n")]
+    rate = row.get("gflops") or row["gbytes_per_s"]
+    report.check(abs(y / rate - 1) < 1e-5, f"{what}: {y} of {rate}")
+    if row["peak_kind"] == "fma":
+        elements = row["head_dim"] * (2 * row["q_len"] * row["q_heads"] + 2 * row["kv_len"] * row["kv_heads"])
+        want, at_most, peak = rate * 1e9 * row["seconds_median"] / (4 * elements), roof[-1][1], row["peak_gflops"]
+    elif row["peak_kind"] == "read":
+        want, at_most, peak = rate / row["gbytes_per_s"], roof[0][1] / roof[0][0], row["peak_gbytes_per_s"]
+    else:
+        want, at_most, peak = 1, roof[0][1], row["peak_gbytes_per_s"]
+    report.check(abs(x / want - 1) < 1e-5, f"{what}: the point is at {x}, not {want}")
+    report.check(at_most > peak * (1 - 1e-5), f"{what}: a roof of {at_most} below a peak of {peak}")
+
+
+def check_plots(report):
+    gnuplot = shutil.which("gnuplot")
+    report.check(gnuplot, "gnuplot is not in PATH; Debian's package is gnuplot-nox")
+    folder = Folder()
+    path = folder / "out.svg"
+    for op, options, name in (
+            ("attention", SMALL,
+             "1: attention f32, K and V f32, full: batch 1, heads 4/2, q 64, kv 96, dim 32"),
+            ("decode", [*DECODE, "--causal", "--dtype", "f16", "--kv-dtype", "q8_0,f16", "--page-size", 8],
+             "1: decode f16, K and V q8_0,f16, causal, page 8: batch 1, heads 4/2, q 1, kv 2048, dim 64"),
+            ("append", [*CACHE, "--kv-dtype", "fp8"],
+             "1: append f32, K and V fp8, page 16: batch 2, heads 2, kv 70, dim 64")):
+        env = fake_gnuplot(folder, f"exec '{gnuplot}' \"$@\" script")
+        result = run("bench", op, "--json", "--plot", path, *options, env=env)
+        report.check(result.returncode == 0 and not result.stderr, f"--plot of {op}: {result.stderr}")
+        report.check(folder.left() == ["out.svg"], f"--plot of {op}: left {folder.left()}")
+        if result.returncode == 0:
+            names, points = marks(path)
+            report.check(len(names) == 2 and names[0].startswith("roof: ") and names[1] == name and points == 2,
+                         f"--plot of {op}: {points} points, {names}")
+            check_numbers(report, f"--plot of {op}", json.loads(result.stdout), (folder / "script").read_text())
+
+
+def check_plot_refusals(report):
+    folder = Folder()
+    refuse = lambda words, path, what, **how: report.refused(run("bench", "attention", "--plot", path, *SMALL, **how),
+                                                             FAILED, words, what, folder)
+    no_device = ["--device", "no such device"]
+    refuse(["--plot", "none/out.svg"], folder / "none/out.svg", "a folder that is none")
+    refuse(["--plot", "/proc/out.svg"], "/proc/out.svg", "a folder that takes no files")
+    refuse(["--plot", str(folder.path)], folder.path, "a folder")
+    refuse(["--plot", "''"], "", "an empty name")
+    report.refused(run("bench", "attention", "--plot", folder / "none/out.svg", *no_device), FAILED, ["--plot"],
+                   "an unwritable plot before all else")
+    for arguments in (["attention"], ["--suite", "cpu"]):
+        result = run("bench", *arguments, "--plot", folder / "out.svg", *no_device, env={"PATH": str(folder.path)})
+        report.refused(result, FAILED, ["--plot", "gnuplot-nox"], f"no gnuplot, {arguments}", folder)
+        report.check(not result.stdout, f"no gnuplot, {arguments}: it began")
+    (folder / "out.svg").write_text("as it was")
+    env = fake_gnuplot(folder, "grep -q plot script || exit 0\necho some words >&2\necho 'no ink' >&2\nexit 3")
+    result = run("bench", "gather", "--plot", folder / "out.svg", *CACHE, env=env)
+    report.refused(result, FAILED, ["--plot", "no ink"], "a gnuplot that fails")
+    report.check(folder.left() == ["out.svg"] and (folder / "out.svg").read_text() == "as it was",
+                 f"a gnuplot that fails: left {folder.left()}")
+    report.refused(run("bench", "attention", "--plot"), USAGE, ["--plot", "F.svg"], "a plot without a name")
+
+
 def main():
     skip_without_device()
     report = Report()
@@ -150,6 +233,9 @@ def main():
     check_text(report)
     check_refusals(report)
     check_baseline(report)
+    check_plots(report)
+    check_script(report)
+    check_plot_refusals(report)
     report.finish()
 
 

@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "bench.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "clblast.h"
 #include "command.h"
+#include "gnuplot.h"
+#include "outputs.h"
+#include "plot.h"
 
 typedef struct suite_row {
     const char *suite;
@@ -69,24 +73,61 @@ static int run_shape(const bench *of, const bench_shape *shape)
     return status == EXIT_DONE ? bench_row(of, shape) : status;
 }
 
-int command_bench(const options *given)
+/* Nothing of the plot fails after minutes of work that can fail before. */
+static int check_plot(const option_value *plot, outputs *files)
+{
+    if (!plot->given)
+        return EXIT_DONE;
+    outputs_add(files, "--plot", plot->text);
+    int status = outputs_check(files);
+    return status == EXIT_DONE ? gnuplot_check("--plot") : status;
+}
+
+static int write_plot(const bench *of, outputs *files)
+{
+    char *svg = NULL;
+    size_t size = 0;
+    int status = bench_plot_draw(of->plot, of, &svg, &size);
+    if (status == EXIT_DONE)
+        status = outputs_write(files, 0, NULL, 0, svg, size);
+    free(svg);
+    return status == EXIT_DONE ? outputs_commit(files) : status;
+}
+
+static int measure(const options *given, const bench_shape *shape, outputs *files, bench *of)
 {
     const option_value *suite = &given->values[OPTION_bench_suite];
+    bench_plot plot = { .count = 0 };
+    if (files->count > 0)
+        of->plot = &plot;
+    int status = peaks_measure(&of->on, &of->peaks);
+    if (status == EXIT_DONE)
+        status = suite->given ? run_suite(of, suite->text) : run_shape(of, shape);
+    if (status == EXIT_DONE && of->plot)
+        status = write_plot(of, files);
+    bench_plot_free(&plot);
+    return status;
+}
+
+int command_bench(const options *given)
+{
     bench of = { .as_json = given->values[OPTION_bench_json].given,
                  .with_baseline = given->values[OPTION_bench_baseline].given };
     bench_shape shape = { .dtype = CLATTN_F32 };
-    int status = suite->given ? bench_refuse_shape(given) : bench_read_shape(given, &shape);
+    outputs files = { .count = 0 };
+    int status = given->values[OPTION_bench_suite].given ? bench_refuse_shape(given) : bench_read_shape(given, &shape);
     if (status == EXIT_DONE)
         status = read_repeat(&given->values[OPTION_bench_repeat], &of.runs);
     if (status == EXIT_DONE)
         status = check_baseline(given, &shape);
     if (status == EXIT_DONE)
-        status = session_open(given->values[OPTION_bench_device].text, &of.on);
-    if (status != EXIT_DONE)
-        return status;
-    status = peaks_measure(&of.on, &of.peaks);
+        status = check_plot(&given->values[OPTION_bench_plot], &files);
     if (status == EXIT_DONE)
-        status = suite->given ? run_suite(&of, suite->text) : run_shape(&of, &shape);
-    session_close(&of.on);
+        status = session_open(given->values[OPTION_bench_device].text, &of.on);
+    if (status == EXIT_DONE) {
+        status = measure(given, &shape, &files, &of);
+        session_close(&of.on);
+    }
+    outputs_discard(&files);
     return status;
 }

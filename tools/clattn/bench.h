@@ -27,6 +27,7 @@ typedef struct bench {
     peaks peaks;
     int runs; /* timed ones; 0: at least MIN_RUNS for MIN_SECONDS (bench_measure.c) */
     bool as_json, with_baseline;
+    struct bench_plot *plot; /* takes the rows; NULL: there is none */
 } bench;
 
 /* The shape that options ask for. Exit status. */
@@ -67,8 +68,8 @@ typedef struct bench_times {
     double peak, fraction; /* FLOP or bytes a second that count, and what part of them was reached */
 } bench_times;
 
-/* Times a warm task, and its peak: memory's over as many bytes as all copies have. Exit status. */
-int bench_measure(const bench *of, const bench_task *task, bench_times *out);
+/* Times a warm task, and its peak: memory's over as many bytes as all copies have. The plot takes both. Exit status. */
+int bench_measure(const bench *of, const bench_shape *shape, const bench_task *task, bench_times *out);
 
 /* Prints what stands before the rows: the peaks. Exit status, as for all below. */
 int bench_print_head(const bench *of);

@@ -244,7 +244,7 @@ int bench_append_row(const bench *of, const bench_shape *shape)
     if (status == EXIT_DONE)
         status = check(&on);
     if (status == EXIT_DONE)
-        status = bench_measure(of, &task, &found);
+        status = bench_measure(of, shape, &task, &found);
     if (status == EXIT_DONE)
         status = print(of, shape, &task, &found);
     close_case(&on);

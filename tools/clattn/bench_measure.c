@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "bench.h"
 #include "command.h"
+#include "plot.h"
 
 enum { MIN_RUNS = 5 };
 static const double MIN_SECONDS = 0.5;
@@ -54,7 +55,7 @@ static int find_peak(const bench *of, const bench_task *task, double *out)
     return EXIT_DONE;
 }
 
-int bench_measure(const bench *of, const bench_task *task, bench_times *out)
+int bench_measure(const bench *of, const bench_shape *shape, const bench_task *task, bench_times *out)
 {
     *out = (bench_times){ .count = 0 };
     int status = find_peak(of, task, &out->peak);
@@ -66,5 +67,5 @@ int bench_measure(const bench *of, const bench_task *task, bench_times *out)
     out->best = out->seconds[0];
     out->other_median = task->run_other ? job_median(out->other_seconds, out->count) : 0.0;
     out->fraction = (task->peak == BENCH_PEAK_FMA ? task->flops : task->bytes) / out->median / out->peak;
-    return EXIT_DONE;
+    return of->plot ? bench_plot_add(of->plot, shape, task, out) : EXIT_DONE;
 }

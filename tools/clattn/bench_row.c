@@ -75,7 +75,7 @@ static int measure_and_print(const bench *of, const bench_shape *shape, attentio
     bench_times found;
     int status = check(at);
     if (status == EXIT_DONE)
-        status = bench_measure(of, &task, &found);
+        status = bench_measure(of, shape, &task, &found);
     if (status != EXIT_DONE)
         return status;
     if (of->as_json)
