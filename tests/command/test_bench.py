@@ -234,7 +234,6 @@ def main():
     check_refusals(report)
     check_baseline(report)
     check_plots(report)
-    check_script(report)
     check_plot_refusals(report)
     report.finish()
 

@@ -84,8 +84,11 @@ static double find_roof(const bench_plot *from, bench_peak kind, double roof)
 static void print_quoted(FILE *script, const char *text)
 {
     fputc('\'', script);
-    for (; *text; text++)
-        fprintf(script, *text == '\'' ? "''" : "%c", *text >= ' ' && *text <= '~' ? *text : '?');
+    for (; *text; text++) {
+        if (*text == '\'')
+            fputc('\'', script);
+        fputc(*text >= ' ' && *text <= '~' ? *text : '?', script);
+    }
     fputc('\'', script);
 }
 
