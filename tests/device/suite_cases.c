@@ -151,8 +151,8 @@ void suite_pairwise(harness *h)
 
 void suite_sanitize(harness *h)
 {
-    run_pairs(h, &programs_of_lanes, 1, "frag=frag_lanes,minq=1", 20);
-    run_pairs(h, &programs_of_scalar, 1, "frag=frag_scalar,minq=1", 10);
+    run_pairs(h, &programs_of_lanes, 1, "frag=frag_lanes,minq=1", 10);
+    run_pairs(h, &programs_of_scalar, 1, "frag=frag_scalar,minq=1", 4);
 }
 
 void suite_masks3(harness *h)
