@@ -153,11 +153,19 @@ static int32_t decode_q_len(const clattn_plan_info *info, const check_dims *dims
     return 2 * (dims->q_heads / dims->kv_heads) <= info->decode_max_rows ? 2 : 1;
 }
 
-/* With --quick, fragments that the device does not prefer are checked by prefill alone: its products are decode's, and
- * to compile both would take the time of all other checks. */
-static bool has_decode(const tally *state, const char *fragment)
+/* Traits of the general mask class, whose programs have the code of the others in them. */
+#define GENERAL_TRAITS (CASE_SOFTCAP | CASE_ALIBI | CASE_MASK_BOOL | CASE_MASK_F32 | CASE_MASK_F16 | CASE_MASK_BITS)
+
+static int mask_class(const check_case *row)
 {
-    return !state->quick || strcmp(fragment, state->on.info.fragment) == 0;
+    return row->traits & GENERAL_TRAITS ? 2 : row->traits & (CASE_CAUSAL | CASE_WINDOW) ? 1 : 0;
+}
+
+/* With --quick, the fragments that the device does not prefer, and the class without masks, are checked by prefill
+ * alone: its products and loads are decode's, and to compile both would take the time of all other checks. */
+static bool has_decode(const tally *state, const char *fragment, const check_case *row)
+{
+    return !state->quick || (strcmp(fragment, state->on.info.fragment) == 0 && mask_class(row) != 0);
 }
 
 static int check_row(tally *state, const char *fragment, check_problem *problem, const check_dims *dims,
@@ -166,13 +174,14 @@ static int check_row(tally *state, const char *fragment, check_problem *problem,
     clattn_plan_params params = CLATTN_PLAN_PARAMS(.fragment = fragment);
     loaded_job loaded;
     check_describe(problem->row, problem->form, dims, dtype, &problem->desc);
-    if (!has_decode(state, fragment))
+    const bool decodes = has_decode(state, fragment, problem->row);
+    if (!decodes)
         problem->desc.min_q_len = PREFILL_Q_LEN;
     int status = job_load_plan(&state->on, &problem->desc, &params, &loaded);
     if (status != EXIT_DONE)
         return status;
     status = check_step(state, problem, &loaded, PREFILL_Q_LEN, PREFILL_KV_LEN);
-    if (status == EXIT_DONE && has_decode(state, fragment))
+    if (status == EXIT_DONE && decodes)
         status = check_step(state, problem, &loaded, decode_q_len(&loaded.info, dims), decode_kv_len(&loaded.info));
     job_unload(&loaded);
     return status;
@@ -186,14 +195,6 @@ static int print_skipped(tally *state, const char *fragment, const char *reason)
                                       "fragment", fragment, "skipped", reason));
     printf("%-15s %-12s skipped: %s\n", "", fragment, reason);
     return EXIT_DONE;
-}
-
-/* Traits of the general mask class, whose programs have the code of the others in them. */
-#define GENERAL_TRAITS (CASE_SOFTCAP | CASE_ALIBI | CASE_MASK_BOOL | CASE_MASK_F32 | CASE_MASK_F16 | CASE_MASK_BITS)
-
-static int mask_class(const check_case *row)
-{
-    return row->traits & GENERAL_TRAITS ? 2 : row->traits & (CASE_CAUSAL | CASE_WINDOW) ? 1 : 0;
 }
 
 /* The form that --quick has for the last case, so that trying costs no program of its own. */
@@ -213,7 +214,7 @@ static int try_fragment(tally *state, const char *fragment, bool *runs)
     clattn_plan_params params = CLATTN_PLAN_PARAMS(.fragment = fragment);
     clattn_plan *plan = NULL;
     check_describe(&check_cases[check_case_count - 1], form_of_last(), &all_dims[0], CLATTN_F32, &desc);
-    if (!has_decode(state, fragment))
+    if (!has_decode(state, fragment, &check_cases[check_case_count - 1]))
         desc.min_q_len = PREFILL_Q_LEN;
     clattn_status status = clattn_plan_create(state->on.device, &desc, &params, &plan);
     clattn_plan_destroy(&plan);
@@ -228,7 +229,7 @@ static bool is_quick(const tally *state, const char *fragment, const check_probl
     const check_case *row = problem->row;
     if (!(problem->form->quick_classes >> mask_class(row) & 1))
         return false;
-    if (!has_decode(state, fragment)) /* ragged rows have sequences that are decode's */
+    if (strcmp(fragment, state->on.info.fragment) != 0) /* ragged rows have sequences that are decode's */
         return dtype == CLATTN_F32 && (row->traits & GENERAL_TRAITS) != 0 && !(row->traits & CASE_RAGGED);
     return (row->quick_dtypes >> dtype & 1) != 0;
 }
