@@ -9,11 +9,6 @@
 #include "util/range.h"
 #include "util/status.h"
 
-#define MAX_PAGE_SIZE 256
-#define MAX_DIM       65535
-/* Keeps positions and grid sizes inside 32 bits with room for a group. */
-#define MAX_COUNT (1 << 30)
-
 #define LENGTH(array) (sizeof(array) / sizeof((array)[0]))
 
 void clattn_append_desc_init(clattn_append_desc *desc)
@@ -50,10 +45,7 @@ static int64_t row_blocks(const clattn_append_plane *plane)
 
 static int64_t cache_reach(const clattn_append_desc *d, const clattn_append_plane *plane)
 {
-    const clattn_dimension dimensions[] = { { d->pages, plane->cache.page },
-                                            { d->page_size, plane->cache.token },
-                                            { d->kv_heads, plane->cache.head } };
-    return clattn_reach(dimensions, 3, row_blocks(plane));
+    return clattn_cache_reach(&plane->cache, d->pages, d->page_size, d->kv_heads, row_blocks(plane));
 }
 
 static bool cache_overlaps(const clattn_append_desc *d, const clattn_append_plane *plane)
@@ -66,7 +58,7 @@ static clattn_status check_plane(const clattn_append_desc *d, const clattn_appen
                                  const plane_names *names)
 {
     const clattn_range fields[] = {
-        { names->head_dim, plane->head_dim, 0, MAX_DIM },
+        { names->head_dim, plane->head_dim, 0, CLATTN_MAX_DIM },
         { names->src_dtype, plane->src_dtype, 0, CLATTN_FLOAT_DTYPE_COUNT - 1 },
         { names->dtype, plane->dtype, 0, CLATTN_DTYPE_COUNT - 1 },
         { names->src_batch, plane->src.batch, 0, 0 },
@@ -77,11 +69,7 @@ static clattn_status check_plane(const clattn_append_desc *d, const clattn_appen
         { names->cache_head, plane->cache.head, 0, INT64_MAX },
     };
     CLATTN_TRY(clattn_check_ranges(fields, LENGTH(fields)));
-    const int32_t block_len = clattn_dtype_block_len(plane->dtype);
-    if (plane->head_dim % block_len != 0)
-        return clattn_fail(CLATTN_INVALID_ARGUMENT,
-                           "%s is %" PRId32 "; it has to be a multiple of %" PRId32 ", the block of %s %s",
-                           names->head_dim, plane->head_dim, block_len, names->dtype, clattn_dtype_name(plane->dtype));
+    CLATTN_TRY(clattn_check_blocks(names->head_dim, plane->head_dim, names->dtype, plane->dtype));
     if (plane->head_dim > 0 && cache_reach(d, plane) < 0)
         return clattn_fail(CLATTN_INVALID_ARGUMENT,
                            "%s {page %" PRId64 ", token %" PRId64 ", head %" PRId64
@@ -97,22 +85,19 @@ static clattn_status check_plane(const clattn_append_desc *d, const clattn_appen
 
 static clattn_status check_desc(const clattn_append_desc *d)
 {
-    if (d->struct_size != sizeof(*d))
-        return clattn_fail(CLATTN_INVALID_ARGUMENT,
-                           "desc->struct_size is %zu; it has to be %zu (CLATTN_APPEND_DESC sets it)", d->struct_size,
-                           sizeof(*d));
+    CLATTN_TRY(clattn_check_struct_size("desc", d->struct_size, sizeof(*d), "CLATTN_APPEND_DESC"));
     const clattn_range fields[] = {
-        { "page_size", d->page_size, 1, MAX_PAGE_SIZE },
-        { "pages", d->pages, 0, MAX_COUNT },
-        { "kv_heads", d->kv_heads, 1, MAX_DIM },
-        { "max_tokens", d->max_tokens, 0, MAX_COUNT },
+        { "page_size", d->page_size, 1, CLATTN_MAX_PAGE_SIZE },
+        { "pages", d->pages, 0, CLATTN_MAX_COUNT },
+        { "kv_heads", d->kv_heads, 1, CLATTN_MAX_DIM },
+        { "max_tokens", d->max_tokens, 0, CLATTN_MAX_COUNT },
     };
     CLATTN_TRY(clattn_check_ranges(fields, LENGTH(fields)));
     CLATTN_TRY(check_plane(d, &d->k, &k_names));
     CLATTN_TRY(check_plane(d, &d->v, &v_names));
     if (d->k.head_dim == 0 && d->v.head_dim == 0)
         return clattn_fail(CLATTN_INVALID_ARGUMENT,
-                           "k.head_dim and v.head_dim are 0; one of them at least has to be 1 to %d", MAX_DIM);
+                           "k.head_dim and v.head_dim are 0; one of them at least has to be 1 to %d", CLATTN_MAX_DIM);
     return CLATTN_OK;
 }
 
@@ -164,11 +149,9 @@ static clattn_status bind_plane(const clattn_append_desc *d, const clattn_append
 
 static clattn_status bind(clattn_append_call *call, const clattn_append_desc *d, const clattn_append_args *args)
 {
-    const int64_t record_words = (int64_t)(sizeof(clattn_error_record) / sizeof(uint32_t));
     const clattn_buffer_need slots =
         clattn_array_need("slot_mapping", &args->slot_mapping, sizeof(int64_t), call->tokens);
-    const clattn_buffer_need record =
-        clattn_array_need("error_record", &args->error_record, sizeof(uint32_t), record_words);
+    const clattn_buffer_need record = clattn_record_need(&args->error_record);
     CLATTN_TRY(clattn_buffer_check(&slots));
     call->slots = call->error_record = (cl_mem)args->slot_mapping.handle;
     call->slots_offset = clattn_buffer_offset(&slots);
@@ -192,10 +175,7 @@ static clattn_status check_run(const clattn_append_plan *plan, int32_t tokens, c
     CLATTN_TRY(clattn_require_pointer("plan", plan));
     CLATTN_TRY(clattn_require_pointer("args", args));
     CLATTN_TRY(clattn_require_pointer("queue", queue));
-    if (args->struct_size != sizeof(*args))
-        return clattn_fail(CLATTN_INVALID_ARGUMENT,
-                           "args->struct_size is %zu; it has to be %zu (CLATTN_APPEND_ARGS sets it)", args->struct_size,
-                           sizeof(*args));
+    CLATTN_TRY(clattn_check_struct_size("args", args->struct_size, sizeof(*args), "CLATTN_APPEND_ARGS"));
     const clattn_range fields[] = { { "tokens", tokens, 0, plan->desc.max_tokens } };
     return clattn_check_ranges(fields, LENGTH(fields));
 }

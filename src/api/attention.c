@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "plan/plan.h"
+#include "util/range.h"
 #include "util/status.h"
 
 void clattn_attention_desc_init(clattn_attention_desc *desc)
@@ -65,10 +66,8 @@ clattn_status clattn_plan_create(clattn_device *device, const clattn_attention_d
         return null_argument("device");
     if (!out)
         return null_argument("out");
-    if (params && params->struct_size != sizeof(*params))
-        return clattn_fail(CLATTN_INVALID_ARGUMENT,
-                           "params->struct_size is %zu; it has to be %zu (CLATTN_PLAN_PARAMS sets it)",
-                           params->struct_size, sizeof(*params));
+    if (params)
+        CLATTN_TRY(clattn_check_struct_size("params", params->struct_size, sizeof(*params), "CLATTN_PLAN_PARAMS"));
     const clattn_plan_params defaults = CLATTN_PLAN_PARAMS();
     return clattn_plan_build(device, desc, params ? params : &defaults, out);
 }

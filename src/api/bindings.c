@@ -103,7 +103,6 @@ static clattn_status bind_pages(clattn_bindings *bindings, const clattn_launches
     const int64_t batch = launches->batch;
     const bool any = launches->kv_len > 0 && clattn_problem_has_keys(problem);
     const bool list = d->kv_mode == CLATTN_KV_PAGE_LIST;
-    const int64_t record_words = (int64_t)(sizeof(clattn_error_record) / sizeof(uint32_t));
     bindings->has_error_record = problem->paged && args->error_record.handle;
     CLATTN_TRY(bind_ints(bindings, CLATTN_ARG_BLOCK_TABLE, any && problem->paged && !list, "block_table",
                          &args->block_table, clattn_block_table_reach(d, batch)));
@@ -112,8 +111,7 @@ static clattn_status bind_pages(clattn_bindings *bindings, const clattn_launches
                              &args->page_indices, d->max_page_indices));
     CLATTN_TRY(bind_ints(bindings, CLATTN_ARG_PAGE_INDPTR, list, "page_indptr", &args->page_indptr, batch + 1));
     CLATTN_TRY(bind_ints(bindings, CLATTN_ARG_LAST_PAGE_LEN, list, "last_page_len", &args->last_page_len, batch));
-    return bind_ints(bindings, CLATTN_ARG_ERROR_RECORD, bindings->has_error_record, "error_record", &args->error_record,
-                     record_words);
+    return bind(bindings, CLATTN_ARG_ERROR_RECORD, bindings->has_error_record, clattn_record_need(&args->error_record));
 }
 
 static clattn_status bind_modifiers(clattn_bindings *bindings, const clattn_launches *launches,

@@ -16,6 +16,12 @@ clattn_buffer_need clattn_tensor_need(const char *name, const clattn_buffer *buf
     return (clattn_buffer_need){ name, buffer, clattn_dtype_size(dtype), blocks, clattn_dtype_alignment(dtype) };
 }
 
+clattn_buffer_need clattn_record_need(const clattn_buffer *error_record)
+{
+    return clattn_array_need("error_record", error_record, sizeof(uint32_t),
+                             (int64_t)(sizeof(clattn_error_record) / sizeof(uint32_t)));
+}
+
 static clattn_status memory_size(const clattn_buffer_need *need, size_t *size)
 {
     const clattn_buffer *buffer = need->buffer;

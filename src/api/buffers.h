@@ -20,6 +20,8 @@ clattn_buffer_need clattn_array_need(const char *name, const clattn_buffer *buff
 clattn_buffer_need clattn_tensor_need(const char *name, const clattn_buffer *buffer, clattn_dtype dtype,
                                       int64_t blocks);
 
+clattn_buffer_need clattn_record_need(const clattn_buffer *error_record);
+
 /* There, aligned, and large enough. CLATTN_INVALID_ARGUMENT, CLATTN_OPENCL_ERROR. */
 clattn_status clattn_buffer_check(const clattn_buffer_need *need);
 

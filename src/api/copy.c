@@ -9,7 +9,6 @@
 #include "util/range.h"
 #include "util/status.h"
 
-#define MAX_COUNT  (1 << 30)
 #define MAX_PLANES 65535
 
 #define LENGTH(array) (sizeof(array) / sizeof((array)[0]))
@@ -34,7 +33,7 @@ static clattn_status check_planes(const clattn_copy_desc *d)
         char bytes[40], stride[40];
         snprintf(bytes, sizeof(bytes), "planes[%" PRId32 "].page_bytes", i);
         snprintf(stride, sizeof(stride), "planes[%" PRId32 "].page_stride", i);
-        const clattn_range fields[] = { { bytes, plane->page_bytes, 1, MAX_COUNT },
+        const clattn_range fields[] = { { bytes, plane->page_bytes, 1, CLATTN_MAX_COUNT },
                                         { stride, plane->page_stride, 0, INT64_MAX } };
         CLATTN_TRY(clattn_check_ranges(fields, LENGTH(fields)));
         if (plane->page_stride != 0 && plane->page_stride < plane->page_bytes)
@@ -50,11 +49,8 @@ clattn_status clattn_copy_plan_create(clattn_device *device, const clattn_copy_d
     CLATTN_TRY(clattn_require_pointer("device", device));
     CLATTN_TRY(clattn_require_pointer("desc", desc));
     CLATTN_TRY(clattn_require_pointer("out", out));
-    if (desc->struct_size != sizeof(*desc))
-        return clattn_fail(CLATTN_INVALID_ARGUMENT,
-                           "desc->struct_size is %zu; it has to be %zu (CLATTN_COPY_DESC sets it)", desc->struct_size,
-                           sizeof(*desc));
-    const clattn_range fields[] = { { "pages", desc->pages, 0, MAX_COUNT },
+    CLATTN_TRY(clattn_check_struct_size("desc", desc->struct_size, sizeof(*desc), "CLATTN_COPY_DESC"));
+    const clattn_range fields[] = { { "pages", desc->pages, 0, CLATTN_MAX_COUNT },
                                     { "num_planes", desc->num_planes, 1, MAX_PLANES } };
     CLATTN_TRY(clattn_check_ranges(fields, LENGTH(fields)));
     CLATTN_TRY(check_planes(desc));
@@ -82,11 +78,8 @@ static clattn_status check_run(const clattn_copy_plan *plan, int32_t num_pairs, 
     CLATTN_TRY(clattn_require_pointer("queue", queue));
     if (num_pairs != 0)
         CLATTN_TRY(clattn_require_pointer("pairs", pairs));
-    if (args->struct_size != sizeof(*args))
-        return clattn_fail(CLATTN_INVALID_ARGUMENT,
-                           "args->struct_size is %zu; it has to be %zu (CLATTN_COPY_ARGS sets it)", args->struct_size,
-                           sizeof(*args));
-    const clattn_range fields[] = { { "num_pairs", num_pairs, 0, MAX_COUNT } };
+    CLATTN_TRY(clattn_check_struct_size("args", args->struct_size, sizeof(*args), "CLATTN_COPY_ARGS"));
+    const clattn_range fields[] = { { "num_pairs", num_pairs, 0, CLATTN_MAX_COUNT } };
     CLATTN_TRY(clattn_check_ranges(fields, LENGTH(fields)));
     CLATTN_TRY(clattn_planes_check_count(plan, args->num_planes, args->planes));
     return clattn_page_pairs_check(plan->marks, num_pairs, pairs);

@@ -8,11 +8,6 @@
 #include "util/range.h"
 #include "util/status.h"
 
-#define MAX_PAGE_SIZE 256
-#define MAX_DIM       65535
-/* Keeps positions and grid sizes inside 32 bits with room for a group. */
-#define MAX_COUNT (1 << 30)
-
 #define LENGTH(array) (sizeof(array) / sizeof((array)[0]))
 
 void clattn_gather_desc_init(clattn_gather_desc *desc)
@@ -29,32 +24,31 @@ void clattn_gather_args_init(clattn_gather_args *args)
 
 static clattn_status check_dtypes(const clattn_gather_desc *d)
 {
-    const int32_t block_len = clattn_dtype_block_len(d->dtype);
     if (d->out_dtype != d->dtype && (int)d->out_dtype >= CLATTN_FLOAT_DTYPE_COUNT)
         return clattn_fail(CLATTN_INVALID_ARGUMENT,
                            "out_dtype is %s; it has to be dtype, %s, or one of f32, f16 and bf16",
                            clattn_dtype_name(d->out_dtype), clattn_dtype_name(d->dtype));
-    if (d->head_dim % block_len != 0)
-        return clattn_fail(CLATTN_INVALID_ARGUMENT,
-                           "head_dim is %" PRId32 "; it has to be a multiple of %" PRId32 ", the block of dtype %s",
-                           d->head_dim, block_len, clattn_dtype_name(d->dtype));
-    return CLATTN_OK;
+    return clattn_check_blocks("head_dim", d->head_dim, "dtype", d->dtype);
 }
 
 static clattn_status check_desc(const clattn_gather_desc *d)
 {
-    if (d->struct_size != sizeof(*d))
-        return clattn_fail(CLATTN_INVALID_ARGUMENT,
-                           "desc->struct_size is %zu; it has to be %zu (CLATTN_GATHER_DESC sets it)", d->struct_size,
-                           sizeof(*d));
+    CLATTN_TRY(clattn_check_struct_size("desc", d->struct_size, sizeof(*d), "CLATTN_GATHER_DESC"));
     const clattn_range fields[] = {
-        { "dtype", d->dtype, 0, CLATTN_DTYPE_COUNT - 1 }, { "out_dtype", d->out_dtype, 0, CLATTN_DTYPE_COUNT - 1 },
-        { "page_size", d->page_size, 1, MAX_PAGE_SIZE },  { "pages", d->pages, 0, MAX_COUNT },
-        { "kv_heads", d->kv_heads, 1, MAX_DIM },          { "head_dim", d->head_dim, 1, MAX_DIM },
-        { "max_batch", d->max_batch, 0, MAX_COUNT },      { "max_pages", d->max_pages, 0, MAX_COUNT },
-        { "cache.page", d->cache.page, 0, INT64_MAX },    { "cache.token", d->cache.token, 0, INT64_MAX },
-        { "cache.head", d->cache.head, 0, INT64_MAX },    { "out.batch", d->out.batch, 0, INT64_MAX },
-        { "out.token", d->out.token, 0, INT64_MAX },      { "out.head", d->out.head, 0, INT64_MAX },
+        { "dtype", d->dtype, 0, CLATTN_DTYPE_COUNT - 1 },
+        { "out_dtype", d->out_dtype, 0, CLATTN_DTYPE_COUNT - 1 },
+        { "page_size", d->page_size, 1, CLATTN_MAX_PAGE_SIZE },
+        { "pages", d->pages, 0, CLATTN_MAX_COUNT },
+        { "kv_heads", d->kv_heads, 1, CLATTN_MAX_DIM },
+        { "head_dim", d->head_dim, 1, CLATTN_MAX_DIM },
+        { "max_batch", d->max_batch, 0, CLATTN_MAX_COUNT },
+        { "max_pages", d->max_pages, 0, CLATTN_MAX_COUNT },
+        { "cache.page", d->cache.page, 0, INT64_MAX },
+        { "cache.token", d->cache.token, 0, INT64_MAX },
+        { "cache.head", d->cache.head, 0, INT64_MAX },
+        { "out.batch", d->out.batch, 0, INT64_MAX },
+        { "out.token", d->out.token, 0, INT64_MAX },
+        { "out.head", d->out.head, 0, INT64_MAX },
     };
     CLATTN_TRY(clattn_check_ranges(fields, LENGTH(fields)));
     CLATTN_TRY(check_dtypes(d));
@@ -84,10 +78,7 @@ void clattn_gather_plan_destroy(clattn_gather_plan **plan)
 
 static int64_t cache_reach(const clattn_gather_desc *d)
 {
-    const clattn_dimension dimensions[] = { { d->pages, d->cache.page },
-                                            { d->page_size, d->cache.token },
-                                            { d->kv_heads, d->cache.head } };
-    return clattn_reach(dimensions, 3, clattn_row_blocks(d->dtype, d->head_dim));
+    return clattn_cache_reach(&d->cache, d->pages, d->page_size, d->kv_heads, clattn_row_blocks(d->dtype, d->head_dim));
 }
 
 static int64_t block_table_reach(const clattn_gather_desc *d, int32_t batch)
@@ -100,7 +91,6 @@ static int64_t block_table_reach(const clattn_gather_desc *d, int32_t batch)
 static clattn_status bind(clattn_gather_call *call, const clattn_gather_desc *d, const clattn_gather_args *args)
 {
     const int64_t out_row = clattn_row_blocks(d->out_dtype, d->head_dim);
-    const int64_t record_words = (int64_t)(sizeof(clattn_error_record) / sizeof(uint32_t));
     const clattn_buffer_need needs[CLATTN_GATHER_ARGUMENT_COUNT] = {
         [CLATTN_GATHER_CACHE] = clattn_tensor_need("cache", &args->cache, d->dtype, cache_reach(d)),
         [CLATTN_GATHER_BLOCK_TABLE] =
@@ -110,8 +100,7 @@ static clattn_status bind(clattn_gather_call *call, const clattn_gather_desc *d,
             clattn_tensor_need("out", &args->out, d->out_dtype,
                                clattn_tensor_reach(&d->out, call->batch, call->out_len, d->kv_heads, out_row)),
         [CLATTN_GATHER_SCALES] = clattn_array_need("scales", &args->scales, sizeof(float), d->kv_heads),
-        [CLATTN_GATHER_ERROR_RECORD] =
-            clattn_array_need("error_record", &args->error_record, sizeof(uint32_t), record_words),
+        [CLATTN_GATHER_ERROR_RECORD] = clattn_record_need(&args->error_record),
     };
     const bool is_needed[CLATTN_GATHER_ARGUMENT_COUNT] = {
         [CLATTN_GATHER_CACHE] = d->pages > 0 && d->max_pages > 0,
@@ -141,11 +130,9 @@ static clattn_status check_run(const clattn_gather_plan *plan, int32_t batch, in
     CLATTN_TRY(clattn_require_pointer("plan", plan));
     CLATTN_TRY(clattn_require_pointer("args", args));
     CLATTN_TRY(clattn_require_pointer("queue", queue));
-    if (args->struct_size != sizeof(*args))
-        return clattn_fail(CLATTN_INVALID_ARGUMENT,
-                           "args->struct_size is %zu; it has to be %zu (CLATTN_GATHER_ARGS sets it)", args->struct_size,
-                           sizeof(*args));
-    const clattn_range fields[] = { { "batch", batch, 0, plan->desc.max_batch }, { "out_len", out_len, 0, MAX_COUNT } };
+    CLATTN_TRY(clattn_check_struct_size("args", args->struct_size, sizeof(*args), "CLATTN_GATHER_ARGS"));
+    const clattn_range fields[] = { { "batch", batch, 0, plan->desc.max_batch },
+                                    { "out_len", out_len, 0, CLATTN_MAX_COUNT } };
     return clattn_check_ranges(fields, LENGTH(fields));
 }
 

@@ -8,9 +8,7 @@
 #include "util/range.h"
 #include "util/status.h"
 
-#define MAX_DIM 65535
 /* Keeps parts and tokens inside 32 bits with room for a group. */
-#define MAX_COUNT (1 << 30)
 
 #define LENGTH(array) (sizeof(array) / sizeof((array)[0]))
 
@@ -28,17 +26,14 @@ void clattn_merge_args_init(clattn_merge_args *args)
 
 static clattn_status check_desc(const clattn_merge_desc *d)
 {
-    if (d->struct_size != sizeof(*d))
-        return clattn_fail(CLATTN_INVALID_ARGUMENT,
-                           "desc->struct_size is %zu; it has to be %zu (CLATTN_MERGE_DESC sets it)", d->struct_size,
-                           sizeof(*d));
+    CLATTN_TRY(clattn_check_struct_size("desc", d->struct_size, sizeof(*d), "CLATTN_MERGE_DESC"));
     const clattn_range fields[] = {
         { "part_dtype", d->part_dtype, 0, CLATTN_FLOAT_DTYPE_COUNT - 1 },
         { "o_dtype", d->o_dtype, 0, CLATTN_FLOAT_DTYPE_COUNT - 1 },
-        { "q_heads", d->q_heads, 1, MAX_DIM },
-        { "v_head_dim", d->v_head_dim, 1, MAX_DIM },
-        { "max_parts", d->max_parts, 0, MAX_COUNT },
-        { "max_tokens", d->max_tokens, 0, MAX_COUNT },
+        { "q_heads", d->q_heads, 1, CLATTN_MAX_DIM },
+        { "v_head_dim", d->v_head_dim, 1, CLATTN_MAX_DIM },
+        { "max_parts", d->max_parts, 0, CLATTN_MAX_COUNT },
+        { "max_tokens", d->max_tokens, 0, CLATTN_MAX_COUNT },
         { "o_parts.part", d->o_parts.part, 0, INT64_MAX },
         { "o_parts.token", d->o_parts.token, 0, INT64_MAX },
         { "o_parts.head", d->o_parts.head, 0, INT64_MAX },
@@ -171,10 +166,7 @@ static clattn_status check_run(const clattn_merge_plan *plan, int32_t parts, int
     CLATTN_TRY(clattn_require_pointer("plan", plan));
     CLATTN_TRY(clattn_require_pointer("args", args));
     CLATTN_TRY(clattn_require_pointer("queue", queue));
-    if (args->struct_size != sizeof(*args))
-        return clattn_fail(CLATTN_INVALID_ARGUMENT,
-                           "args->struct_size is %zu; it has to be %zu (CLATTN_MERGE_ARGS sets it)", args->struct_size,
-                           sizeof(*args));
+    CLATTN_TRY(clattn_check_struct_size("args", args->struct_size, sizeof(*args), "CLATTN_MERGE_ARGS"));
     const clattn_range fields[] = { { "parts", parts, 0, plan->desc.max_parts },
                                     { "tokens", tokens, 0, plan->desc.max_tokens } };
     return clattn_check_ranges(fields, LENGTH(fields));

@@ -7,8 +7,6 @@
 #include "util/range.h"
 #include "util/status.h"
 
-#define MAX_COUNT (1 << 30)
-
 void clattn_swap_args_init(clattn_swap_args *args)
 {
     if (args)
@@ -41,13 +39,10 @@ static clattn_status check_run(swap *s, cl_command_queue queue)
     CLATTN_TRY(clattn_require_pointer("queue", queue));
     if (s->num_pages != 0)
         CLATTN_TRY(clattn_require_pointer("pages", s->pages));
-    if (s->args->struct_size != sizeof(*s->args))
-        return clattn_fail(CLATTN_INVALID_ARGUMENT,
-                           "args->struct_size is %zu; it has to be %zu (CLATTN_SWAP_ARGS sets it)",
-                           s->args->struct_size, sizeof(*s->args));
+    CLATTN_TRY(clattn_check_struct_size("args", s->args->struct_size, sizeof(*s->args), "CLATTN_SWAP_ARGS"));
     if (s->num_pages != 0)
         CLATTN_TRY(clattn_require_pointer("args->host", s->args->host));
-    const clattn_range fields[] = { { "num_pages", s->num_pages, 0, MAX_COUNT } };
+    const clattn_range fields[] = { { "num_pages", s->num_pages, 0, CLATTN_MAX_COUNT } };
     CLATTN_TRY(clattn_check_ranges(fields, 1));
     CLATTN_TRY(clattn_planes_check_count(s->plan, s->args->num_planes, s->args->planes));
     CLATTN_TRY(clattn_page_ids_check(s->plan->marks, s->num_pages, s->pages, !s->out));

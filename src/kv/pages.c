@@ -39,12 +39,9 @@ static clattn_status check_group(const clattn_pages_group *group, int32_t index)
 
 static clattn_status check_params(const clattn_pages_params *params)
 {
-    if (params->struct_size != sizeof(*params))
-        return clattn_fail(CLATTN_INVALID_ARGUMENT,
-                           "params->struct_size is %zu; it has to be %zu (CLATTN_PAGES_PARAMS sets it)",
-                           params->struct_size, sizeof(*params));
+    CLATTN_TRY(clattn_check_struct_size("params", params->struct_size, sizeof(*params), "CLATTN_PAGES_PARAMS"));
     const clattn_range ranges[] = {
-        { "page_size", params->page_size, 0, 256 },
+        { "page_size", params->page_size, 0, CLATTN_MAX_PAGE_SIZE },
         { "num_groups", params->num_groups, 1, CLATTN_PAGES_MAX_GROUPS },
         { "max_sequences", params->max_sequences, 0, MOST_OTHERS },
         { "max_tokens", params->max_tokens, 0, MOST_TOKENS },

@@ -9,10 +9,7 @@
 #include "util/range.h"
 #include "util/status.h"
 
-#define MAX_HEAD_DIM  576
-#define MAX_PAGE_SIZE 256
-/* Keeps positions, rows and grid sizes inside 32 bits with room for a tile. */
-#define MAX_LENGTH (1 << 30)
+#define MAX_HEAD_DIM 576
 
 static clattn_status check_integers(const clattn_attention_desc *d)
 {
@@ -25,9 +22,9 @@ static clattn_status check_integers(const clattn_attention_desc *d)
         { "kv_heads", d->kv_heads, 1, 65535 },
         { "head_dim", d->head_dim, 1, MAX_HEAD_DIM },
         { "v_head_dim", d->v_head_dim, 0, MAX_HEAD_DIM },
-        { "max_batch", d->max_batch, 0, MAX_LENGTH },
-        { "max_q_len", d->max_q_len, 0, MAX_LENGTH },
-        { "max_kv_len", d->max_kv_len, 0, MAX_LENGTH },
+        { "max_batch", d->max_batch, 0, CLATTN_MAX_COUNT },
+        { "max_q_len", d->max_q_len, 0, CLATTN_MAX_COUNT },
+        { "max_kv_len", d->max_kv_len, 0, CLATTN_MAX_COUNT },
         { "min_q_len", d->min_q_len, 0, d->max_q_len },
         { "max_q_tokens", d->max_q_tokens, 0, INT64_MAX },
         { "max_kv_tokens", d->max_kv_tokens, 0, INT64_MAX },
@@ -67,9 +64,9 @@ static clattn_status check_pages(const clattn_attention_desc *d)
     const bool table = d->kv_mode == CLATTN_KV_BLOCK_TABLE;
     const int64_t needed = ((int64_t)d->max_kv_len + d->page_size - 1) / (d->page_size > 0 ? d->page_size : 1);
     const clattn_range fields[] = {
-        { "page_size", d->page_size, 1, MAX_PAGE_SIZE },
-        { "pages", d->pages, 0, MAX_LENGTH },
-        { "max_pages", table && d->max_pages ? d->max_pages : needed, needed, MAX_LENGTH },
+        { "page_size", d->page_size, 1, CLATTN_MAX_PAGE_SIZE },
+        { "pages", d->pages, 0, CLATTN_MAX_COUNT },
+        { "max_pages", table && d->max_pages ? d->max_pages : needed, needed, CLATTN_MAX_COUNT },
         { "block_table_stride", table ? d->block_table_stride : 0, 0, INT64_MAX },
         { "block_table_head_stride", table ? d->block_table_head_stride : 0, 0, INT64_MAX },
         { "max_page_indices", table ? 0 : d->max_page_indices, 0, INT64_MAX },
@@ -115,28 +112,18 @@ static clattn_status check_lengths(const clattn_attention_desc *d)
     return CLATTN_OK;
 }
 
-static clattn_status check_blocks(const char *dim_name, int32_t dim, const char *dtype_name, clattn_dtype dtype)
-{
-    const int32_t block_len = clattn_dtype_block_len(dtype);
-    if (dim % block_len == 0)
-        return CLATTN_OK;
-    return clattn_fail(CLATTN_INVALID_ARGUMENT,
-                       "%s is %" PRId32 "; it has to be a multiple of %" PRId32 ", the block of %s %s", dim_name, dim,
-                       block_len, dtype_name, clattn_dtype_name(dtype));
-}
-
 static clattn_status check_heads_and_logits(const clattn_attention_desc *d)
 {
     if (d->q_heads % d->kv_heads != 0)
         return clattn_fail(CLATTN_INVALID_ARGUMENT,
                            "q_heads is %" PRId32 "; it has to be a multiple of kv_heads, %" PRId32, d->q_heads,
                            d->kv_heads);
-    if ((int64_t)d->max_q_len * (d->q_heads / d->kv_heads) > MAX_LENGTH)
+    if ((int64_t)d->max_q_len * (d->q_heads / d->kv_heads) > CLATTN_MAX_COUNT)
         return clattn_fail(CLATTN_INVALID_ARGUMENT,
                            "max_q_len * q_heads / kv_heads is %" PRId64 "; it has to be up to %d",
-                           (int64_t)d->max_q_len * (d->q_heads / d->kv_heads), MAX_LENGTH);
-    CLATTN_TRY(check_blocks("head_dim", d->head_dim, "k_dtype", d->k_dtype));
-    CLATTN_TRY(check_blocks("v_head_dim", d->v_head_dim ? d->v_head_dim : d->head_dim, "v_dtype", d->v_dtype));
+                           (int64_t)d->max_q_len * (d->q_heads / d->kv_heads), CLATTN_MAX_COUNT);
+    CLATTN_TRY(clattn_check_blocks("head_dim", d->head_dim, "k_dtype", d->k_dtype));
+    CLATTN_TRY(clattn_check_blocks("v_head_dim", d->v_head_dim ? d->v_head_dim : d->head_dim, "v_dtype", d->v_dtype));
     if (!isfinite(d->scale))
         return clattn_fail(CLATTN_INVALID_ARGUMENT, "scale is %g; it has to be finite", (double)d->scale);
     if (!isfinite(d->softcap) || d->softcap < 0)
@@ -261,10 +248,7 @@ clattn_status clattn_problem_init(clattn_problem *problem, const clattn_attentio
 {
     if (!desc)
         return clattn_fail(CLATTN_INVALID_ARGUMENT, "desc is NULL; it has to be a clattn_attention_desc");
-    if (desc->struct_size != sizeof(*desc))
-        return clattn_fail(CLATTN_INVALID_ARGUMENT,
-                           "desc->struct_size is %zu; it has to be %zu (CLATTN_ATTENTION_DESC sets it)",
-                           desc->struct_size, sizeof(*desc));
+    CLATTN_TRY(clattn_check_struct_size("desc", desc->struct_size, sizeof(*desc), "CLATTN_ATTENTION_DESC"));
     CLATTN_TRY(check_integers(desc));
     CLATTN_TRY(check_lengths(desc));
     if (desc->kv_mode != CLATTN_KV_CONTIGUOUS)
