@@ -8,6 +8,7 @@
  * their type; else FROM_DTYPE and TO_DTYPE say what is converted. All planes of a launch have the same types. */
 
 #include "append_args.clh"
+#include "error_record.clh"
 
 #ifdef APPEND_COPIES
 #include "copy_bytes.clh"
@@ -25,12 +26,6 @@ typedef struct append_arrays {
     __global cache_element *cache;
     __global const float *scales;
 } append_arrays;
-
-void append_report(__global uint *record, int token)
-{
-    atomic_or((volatile __global uint *)record, APPEND_ERROR_SLOT);
-    atomic_min((volatile __global uint *)record + 1, (uint)token);
-}
 
 void append_row(const append_plane *plane, const append_arrays *in, int token, long place, int head)
 {
@@ -54,7 +49,7 @@ void append_tokens(const append_args *args, const append_plane *plane, const app
     for (int token = first; token < end; token++, head -= plane->heads) {
         const long slot = slots[token];
         if (slot >= args->slots && reports)
-            append_report(record, token);
+            record_error(record, RECORD_SLOT, token);
         if (head >= plane->heads)
             continue;
         const bool writes = slot >= 0 && slot < args->slots;

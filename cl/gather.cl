@@ -8,6 +8,7 @@
  * share the tokens' rows (one a head) along dimension 1 and the elements of a row along dimension 0. No local memory.
  * GATHER_COPIES: rows are copied as bytes, whatever their type; else FROM_DTYPE and TO_DTYPE say what is converted. */
 
+#include "error_record.clh"
 #include "gather_args.clh"
 
 #ifdef GATHER_COPIES
@@ -30,12 +31,6 @@ typedef struct gather_arrays {
     __global uint *record;
 } gather_arrays;
 
-void gather_report(__global uint *record, int sequence)
-{
-    atomic_or((volatile __global uint *)record, GATHER_ERROR_PAGE_ID);
-    atomic_min((volatile __global uint *)record + 1, (uint)sequence);
-}
-
 /* The page of a sequence's token, NO_PAGE where it has none: past the length, a hole, an id outside [0, pages). */
 int gather_page(const gather_args *args, __global const int *row, int length, int token, int sequence,
                 __global uint *record)
@@ -47,7 +42,7 @@ int gather_page(const gather_args *args, __global const int *row, int length, in
         return page;
     const bool reports = args->error_record_offset >= 0 && get_local_id(0) == 0 && get_local_id(1) == 0;
     if (page != NO_PAGE && reports)
-        gather_report(record, sequence);
+        record_error(record, RECORD_PAGE_ID, sequence);
     return NO_PAGE;
 }
 

@@ -5,6 +5,12 @@
 
 #include "util/status.h"
 
+#define CLATTN_HOST
+#include "error_record.clh"
+
+_Static_assert(RECORD_PAGE_ID == CLATTN_ERROR_PAGE_ID && RECORD_SLOT == CLATTN_ERROR_SLOT,
+               "kernels and the interface share the record's bits");
+
 clattn_buffer_need clattn_array_need(const char *name, const clattn_buffer *buffer, size_t element_size,
                                      int64_t elements)
 {

@@ -10,7 +10,6 @@
 #define CLATTN_HOST
 #include "append_args.clh"
 
-_Static_assert(APPEND_ERROR_SLOT == CLATTN_ERROR_SLOT, "the kernel and the interface share the record's bits");
 _Static_assert(APPEND_MAX_PLANES == CLATTN_APPEND_MAX_PLANES, "the kernel and the host share the number of planes");
 
 static bool copies(const clattn_append_plane *plane)

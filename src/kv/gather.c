@@ -10,8 +10,6 @@
 #define CLATTN_HOST
 #include "gather_args.clh"
 
-_Static_assert(GATHER_ERROR_PAGE_ID == CLATTN_ERROR_PAGE_ID, "the kernel and the interface share the record's bits");
-
 static bool copies(const clattn_gather_desc *desc)
 {
     return desc->dtype == desc->out_dtype;

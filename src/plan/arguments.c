@@ -6,7 +6,6 @@
 _Static_assert(ARGS_MASK_BOOL == CLATTN_MASK_BOOL && ARGS_MASK_ADD_F32 == CLATTN_MASK_ADD_F32 &&
                    ARGS_MASK_ADD_F16 == CLATTN_MASK_ADD_F16 && ARGS_MASK_BITS == CLATTN_MASK_BITS,
                "attention_args.mask_kind is a clattn_mask_kind");
-_Static_assert(ARGS_ERROR_PAGE_ID == CLATTN_ERROR_PAGE_ID, "kernels and the interface share the record's bits");
 
 #define ATTEND_ARGUMENTS                                                                                               \
     CLATTN_ARG_Q, CLATTN_ARG_K, CLATTN_ARG_V, CLATTN_ARG_CU_SEQLENS_Q, CLATTN_ARG_CU_SEQLENS_KV, CLATTN_ARG_KV_LENS,   \
