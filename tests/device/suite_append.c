@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "append_case.h"
-#include "expect.h"
+#include "operation.h"
 #include "suites.h"
 
 #define LENGTH(array) ((int)(sizeof(array) / sizeof((array)[0])))
@@ -185,8 +185,8 @@ static void check_gate(harness *h, const append_case *c, cl_command_queue queue)
 {
     outcome out = { PASSED, "", 0, 0.0 };
     append_state a;
-    cl_int code, state = CL_QUEUED;
-    cl_event gate, event;
+    cl_int code;
+    cl_event gate, event = NULL;
     if (!queue) {
         outcome_skip(&out, "the device has no out-of-order queues");
         harness_count(h, c->name, NULL, &out);
@@ -195,18 +195,8 @@ static void check_gate(harness *h, const append_case *c, cl_command_queue queue)
     gate = clCreateUserEvent(h->context, &code);
     const bool enqueued = append_make(h, &a, c, &out) && enqueue(&a, queue, &gate, &event, &out) == CL_SUCCESS;
     clattn_append_plan_destroy(&a.plan);
-    if (enqueued)
-        clGetEventInfo(event, CL_EVENT_COMMAND_EXECUTION_STATUS, sizeof(state), &state, NULL);
-    if (state == CL_COMPLETE)
-        outcome_fail(&out, "the run ended before the event that it waits for");
-    clSetUserEventStatus(gate, CL_COMPLETE);
-    if (enqueued) {
-        if (clWaitForEvents(1, &event) != CL_SUCCESS)
-            outcome_fail(&out, "waiting for the run's event failed");
-        clReleaseEvent(event);
+    if (gate_open(gate, enqueued ? event : NULL, &out))
         append_verify(h, &a, &out);
-    }
-    clReleaseEvent(gate);
     append_free(&a);
     harness_count(h, c->name, NULL, &out);
 }
@@ -237,21 +227,11 @@ static clattn_append_desc right_desc(void)
                                      .cache = { 4, 2, 1 } });
 }
 
-typedef struct desc_fault {
-    const char *what, *names;
-    size_t at;
-    bool wide;
-    int64_t value;
-} desc_fault;
-
 static void check_desc_errors(harness *h)
 {
     static const desc_fault faults[] = {
-#define FIELD(name, value) { #name, #name, offsetof(clattn_append_desc, name), false, value }
-#define STRIDE(name, value)                                                                                            \
-    {                                                                                                                  \
-#name, #name, offsetof(clattn_append_desc, name), true, value                                                  \
-    }
+#define FIELD(name, value)  DESC_FIELD(clattn_append_desc, name, value)
+#define STRIDE(name, value) DESC_STRIDE(clattn_append_desc, name, value)
         FIELD(struct_size, 8),
         FIELD(page_size, 0),
         FIELD(page_size, 257),
@@ -287,11 +267,7 @@ static void check_desc_errors(harness *h)
     clattn_append_plan *plan = NULL;
     for (int n = 0; n < LENGTH(faults); n++) {
         clattn_append_desc desc = right_desc();
-        char *at = (char *)&desc + faults[n].at;
-        if (faults[n].wide)
-            *(int64_t *)(void *)at = faults[n].value;
-        else
-            *(int32_t *)(void *)at = (int32_t)faults[n].value;
+        desc_fault_apply(&faults[n], &desc);
         expect_invalid(h, faults[n].what, clattn_append_plan_create(h->device, &desc, &plan), faults[n].names);
     }
     clattn_append_desc desc = right_desc();
@@ -316,35 +292,9 @@ static clattn_status run(const run_errors *e, const clattn_append_args *args, in
     return clattn_append_run(e->plan, tokens, args, e->h->in_order, 0, NULL, NULL);
 }
 
-typedef struct buffer_row {
-    const char *name;
-    size_t at, bytes, alignment;
-} buffer_row;
-
-/* One buffer missing, misaligned, too small. */
-static void check_buffer(const run_errors *e, const buffer_row *row)
+static clattn_status run_right_size(const void *user, const void *args)
 {
-    clattn_append_args args = e->args;
-    clattn_buffer *buffer = (clattn_buffer *)(void *)((char *)&args + row->at);
-    const clattn_buffer right = *buffer;
-    char what[64];
-    snprintf(what, sizeof(what), "%s of just the right size", row->name);
-    buffer->size = row->bytes;
-    expect(e->h, what, run(e, &args, 5), CLATTN_OK, "");
-    snprintf(what, sizeof(what), "%s too small", row->name);
-    buffer->size = row->bytes - 1;
-    expect_invalid(e->h, what, run(e, &args, 5), row->name);
-    snprintf(what, sizeof(what), "%s past its end", row->name);
-    *buffer = (clattn_buffer){ .handle = right.handle, .offset = (size_t)1 << 40 };
-    expect_invalid(e->h, what, run(e, &args, 5), row->name);
-    snprintf(what, sizeof(what), "%s misaligned", row->name);
-    *buffer = (clattn_buffer){ .handle = right.handle, .offset = 1 };
-    if (row->alignment > 1)
-        expect_invalid(e->h, what, run(e, &args, 5), row->name);
-    snprintf(what, sizeof(what), "no %s", row->name);
-    *buffer = (clattn_buffer){ .handle = NULL };
-    const bool optional = strcmp(row->name, "error_record") == 0;
-    expect(e->h, what, run(e, &args, 5), optional ? CLATTN_OK : CLATTN_INVALID_ARGUMENT, row->name);
+    return run(user, args, 5);
 }
 
 static void check_call_errors(const run_errors *e)
@@ -366,13 +316,13 @@ static void check_call_errors(const run_errors *e)
 static void check_run_errors(harness *h)
 {
     static const buffer_row rows[] = {
-        { "slot_mapping", offsetof(clattn_append_args, slot_mapping), 5 * 8, 8 },
-        { "k.src", offsetof(clattn_append_args, k.src), 30 * 4, 4 },
-        { "k.cache", offsetof(clattn_append_args, k.cache), 48, 1 },
-        { "k.scales", offsetof(clattn_append_args, k.scales), 8, 4 },
-        { "v.src", offsetof(clattn_append_args, v.src), 320 * 2, 2 },
-        { "v.cache", offsetof(clattn_append_args, v.cache), 16 * 34, 2 },
-        { "error_record", offsetof(clattn_append_args, error_record), 16, 4 },
+        { "slot_mapping", offsetof(clattn_append_args, slot_mapping), 5 * 8, 8, false },
+        { "k.src", offsetof(clattn_append_args, k.src), 30 * 4, 4, false },
+        { "k.cache", offsetof(clattn_append_args, k.cache), 48, 1, false },
+        { "k.scales", offsetof(clattn_append_args, k.scales), 8, 4, false },
+        { "v.src", offsetof(clattn_append_args, v.src), 320 * 2, 2, false },
+        { "v.cache", offsetof(clattn_append_args, v.cache), 16 * 34, 2, false },
+        { "error_record", offsetof(clattn_append_args, error_record), 16, 4, true },
     };
     static char zeros[1024];
     const clattn_append_desc desc = right_desc();
@@ -382,7 +332,7 @@ static void check_run_errors(harness *h)
     e.plan = plan;
     for (int n = 0; n < LENGTH(rows); n++) {
         cl_int code;
-        clattn_buffer *buffer = (clattn_buffer *)(void *)((char *)&e.args + rows[n].at);
+        clattn_buffer *buffer = buffer_row_of(&rows[n], &e.args);
         buffer->handle = clCreateBuffer(h->context, CL_MEM_COPY_HOST_PTR, sizeof(zeros), zeros, &code);
         made = made && code == CL_SUCCESS;
     }
@@ -390,10 +340,10 @@ static void check_run_errors(harness *h)
     if (made)
         check_call_errors(&e);
     for (int n = 0; made && n < LENGTH(rows); n++)
-        check_buffer(&e, &rows[n]);
+        check_run_buffer(h, &rows[n], &e.args, run_right_size, &e);
     clFinish(h->in_order);
     for (int n = 0; n < LENGTH(rows); n++) {
-        clattn_buffer *buffer = (clattn_buffer *)(void *)((char *)&e.args + rows[n].at);
+        clattn_buffer *buffer = buffer_row_of(&rows[n], &e.args);
         if (buffer->handle)
             clReleaseMemObject(buffer->handle);
     }

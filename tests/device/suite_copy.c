@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "copy_case.h"
-#include "expect.h"
+#include "operation.h"
 #include "suites.h"
 
 #define LENGTH(array) ((int)(sizeof(array) / sizeof((array)[0])))
@@ -73,24 +73,14 @@ static void check_gate(harness *h, const copy_case *c, cl_command_queue queue)
 {
     outcome out = { PASSED, "", 0, 0.0 };
     copy_state s;
-    cl_int code, state = CL_QUEUED;
-    cl_event gate = clCreateUserEvent(h->context, &code), event;
+    cl_int code;
+    cl_event gate = clCreateUserEvent(h->context, &code), event = NULL;
     const bool enqueued = copy_make(h, &s, c, &out) && enqueue(&s, queue, &gate, &event, &out);
     clattn_copy_plan_destroy(&s.plan);
     memset(s.ids, 0x7f, sizeof(s.ids)); /* read during the call alone */
     memset(s.pairs, 0x7f, sizeof(s.pairs));
-    if (enqueued)
-        clGetEventInfo(event, CL_EVENT_COMMAND_EXECUTION_STATUS, sizeof(state), &state, NULL);
-    if (state == CL_COMPLETE)
-        outcome_fail(&out, "the run ended before the event that it waits for");
-    clSetUserEventStatus(gate, CL_COMPLETE);
-    if (enqueued) {
-        if (clWaitForEvents(1, &event) != CL_SUCCESS)
-            outcome_fail(&out, "waiting for the run's event failed");
-        clReleaseEvent(event);
+    if (gate_open(gate, enqueued ? event : NULL, &out))
         copy_verify(h, &s, &out);
-    }
-    clReleaseEvent(gate);
     copy_free(&s);
     harness_count(h, c->name, NULL, &out);
 }

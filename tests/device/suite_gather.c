@@ -3,8 +3,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "expect.h"
 #include "gather_case.h"
+#include "operation.h"
 #include "suites.h"
 
 #define LENGTH(array) ((int)(sizeof(array) / sizeof((array)[0])))
@@ -106,8 +106,8 @@ static void check_gate(harness *h, const gather_case *c, cl_command_queue queue)
 {
     outcome out = { PASSED, "", 0, 0.0 };
     gather_state g;
-    cl_int code, state = CL_QUEUED;
-    cl_event gate, event;
+    cl_int code;
+    cl_event gate, event = NULL;
     if (!queue) {
         outcome_skip(&out, "the device has no out-of-order queues");
         harness_count(h, c->name, NULL, &out);
@@ -116,18 +116,8 @@ static void check_gate(harness *h, const gather_case *c, cl_command_queue queue)
     gate = clCreateUserEvent(h->context, &code);
     const bool enqueued = gather_make(h, &g, c, &out) && enqueue(&g, queue, &gate, &event, &out) == CL_SUCCESS;
     clattn_gather_plan_destroy(&g.plan);
-    if (enqueued)
-        clGetEventInfo(event, CL_EVENT_COMMAND_EXECUTION_STATUS, sizeof(state), &state, NULL);
-    if (state == CL_COMPLETE)
-        outcome_fail(&out, "the run ended before the event that it waits for");
-    clSetUserEventStatus(gate, CL_COMPLETE);
-    if (enqueued) {
-        if (clWaitForEvents(1, &event) != CL_SUCCESS)
-            outcome_fail(&out, "waiting for the run's event failed");
-        clReleaseEvent(event);
+    if (gate_open(gate, enqueued ? event : NULL, &out))
         gather_verify(h, &g, &out);
-    }
-    clReleaseEvent(gate);
     gather_free(&g);
     harness_count(h, c->name, NULL, &out);
 }
@@ -147,17 +137,9 @@ static clattn_gather_desc right_desc(void)
 
 static void check_desc_errors(harness *h)
 {
-    static const struct {
-        const char *names;
-        size_t at;
-        bool wide;
-        int64_t value;
-    } faults[] = {
-#define FIELD(name, value) { #name, offsetof(clattn_gather_desc, name), false, value }
-#define STRIDE(name)                                                                                                   \
-    {                                                                                                                  \
-#name, offsetof(clattn_gather_desc, name), true, -1                                                            \
-    }
+    static const desc_fault faults[] = {
+#define FIELD(name, value) DESC_FIELD(clattn_gather_desc, name, value)
+#define STRIDE(name)       DESC_STRIDE(clattn_gather_desc, name, -1)
         FIELD(struct_size, 8),
         FIELD(dtype, 6),
         FIELD(dtype, -1),
@@ -186,11 +168,7 @@ static void check_desc_errors(harness *h)
     clattn_gather_plan *plan = NULL;
     for (int n = 0; n < LENGTH(faults); n++) {
         clattn_gather_desc desc = right_desc();
-        char *at = (char *)&desc + faults[n].at;
-        if (faults[n].wide)
-            *(int64_t *)(void *)at = faults[n].value;
-        else
-            *(int32_t *)(void *)at = (int32_t)faults[n].value;
+        desc_fault_apply(&faults[n], &desc);
         expect_invalid(h, faults[n].names, clattn_gather_plan_create(h->device, &desc, &plan), faults[n].names);
     }
     clattn_gather_desc desc = right_desc();
@@ -219,42 +197,18 @@ static clattn_status run(const run_errors *e, const clattn_gather_args *args, in
     return clattn_gather_run(e->plan, batch, out_len, args, e->h->in_order, 0, NULL, NULL);
 }
 
-/* Each buffer missing, misaligned, too small. */
-static void check_buffer_errors(const run_errors *e)
+static clattn_status run_right_size(const void *user, const void *args)
 {
-    static const struct {
-        const char *name;
-        size_t at, bytes, element;
-    } buffers[] = {
-        { "cache", offsetof(clattn_gather_args, cache), 4 * 12 * 4, 4 },
-        { "block_table", offsetof(clattn_gather_args, block_table), 6 * 4, 4 },
-        { "kv_lens", offsetof(clattn_gather_args, kv_lens), 2 * 4, 4 },
-        { "out", offsetof(clattn_gather_args, out), 60 * 4, 4 },
-        { "error_record", offsetof(clattn_gather_args, error_record), 16, 4 },
-    };
-    for (int n = 0; n < LENGTH(buffers); n++) {
-        clattn_gather_args args = e->args;
-        clattn_buffer *buffer = (clattn_buffer *)(void *)((char *)&args + buffers[n].at);
-        const clattn_buffer right = *buffer;
-        char what[64];
-        snprintf(what, sizeof(what), "%s of just the right size", buffers[n].name);
-        buffer->size = buffers[n].bytes;
-        expect(e->h, what, run(e, &args, 2, 5), CLATTN_OK, "");
-        snprintf(what, sizeof(what), "%s too small", buffers[n].name);
-        buffer->size = buffers[n].bytes - 1;
-        expect_invalid(e->h, what, run(e, &args, 2, 5), buffers[n].name);
-        snprintf(what, sizeof(what), "%s past its end", buffers[n].name);
-        *buffer = (clattn_buffer){ .handle = right.handle, .offset = (size_t)1 << 40 };
-        expect_invalid(e->h, what, run(e, &args, 2, 5), buffers[n].name);
-        snprintf(what, sizeof(what), "%s misaligned", buffers[n].name);
-        *buffer = (clattn_buffer){ .handle = right.handle, .offset = 1 };
-        expect_invalid(e->h, what, run(e, &args, 2, 5), buffers[n].name);
-        snprintf(what, sizeof(what), "no %s", buffers[n].name);
-        *buffer = (clattn_buffer){ .handle = NULL };
-        const bool optional = n == LENGTH(buffers) - 1;
-        expect(e->h, what, run(e, &args, 2, 5), optional ? CLATTN_OK : CLATTN_INVALID_ARGUMENT, buffers[n].name);
-    }
+    return run(user, args, 2, 5);
 }
+
+static const buffer_row buffer_rows[] = {
+    { "cache", offsetof(clattn_gather_args, cache), 4 * 12 * 4, 4, false },
+    { "block_table", offsetof(clattn_gather_args, block_table), 6 * 4, 4, false },
+    { "kv_lens", offsetof(clattn_gather_args, kv_lens), 2 * 4, 4, false },
+    { "out", offsetof(clattn_gather_args, out), 60 * 4, 4, false },
+    { "error_record", offsetof(clattn_gather_args, error_record), 16, 4, true },
+};
 
 /* Strides that are right by themselves and wrong for what a run reaches. */
 static void check_reach(const run_errors *e)
@@ -322,7 +276,8 @@ static void check_run_errors(harness *h)
     expect_true(h, "a plan and buffers", made);
     if (made) {
         check_call_errors(&e);
-        check_buffer_errors(&e);
+        for (int n = 0; n < LENGTH(buffer_rows); n++)
+            check_run_buffer(h, &buffer_rows[n], &e.args, run_right_size, &e);
         check_reach(&e);
     }
     clFinish(h->in_order);

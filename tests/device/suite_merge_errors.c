@@ -2,8 +2,8 @@
 /* Every error of clattn/merge.h. */
 #include <stdio.h>
 
-#include "expect.h"
 #include "merge_case.h"
+#include "operation.h"
 
 #define LENGTH(array) ((int)(sizeof(array) / sizeof((array)[0])))
 #define BYTES         4096
@@ -17,17 +17,9 @@ static clattn_merge_desc right_desc(void)
 
 static void check_desc_errors(harness *h)
 {
-    static const struct {
-        const char *names;
-        size_t at;
-        bool wide;
-        int64_t value;
-    } faults[] = {
-#define FIELD(name, value) { #name, offsetof(clattn_merge_desc, name), false, value }
-#define STRIDE(name)                                                                                                   \
-    {                                                                                                                  \
-#name, offsetof(clattn_merge_desc, name), true, -1                                                             \
-    }
+    static const desc_fault faults[] = {
+#define FIELD(name, value) DESC_FIELD(clattn_merge_desc, name, value)
+#define STRIDE(name)       DESC_STRIDE(clattn_merge_desc, name, -1)
         FIELD(struct_size, 8),
         FIELD(part_dtype, 3),
         FIELD(part_dtype, -1),
@@ -57,11 +49,7 @@ static void check_desc_errors(harness *h)
     clattn_merge_plan *plan = NULL;
     for (int n = 0; n < LENGTH(faults); n++) {
         clattn_merge_desc desc = right_desc();
-        char *at = (char *)&desc + faults[n].at;
-        if (faults[n].wide)
-            *(int64_t *)(void *)at = faults[n].value;
-        else
-            *(int32_t *)(void *)at = (int32_t)faults[n].value;
+        desc_fault_apply(&faults[n], &desc);
         expect_invalid(h, faults[n].names, clattn_merge_plan_create(h->device, &desc, &plan), faults[n].names);
     }
     clattn_merge_desc desc = right_desc();
@@ -86,39 +74,26 @@ static clattn_status run(const run_errors *e, const clattn_merge_args *args, int
     return clattn_merge_states(e->plan, parts, tokens, args, e->h->in_order, 0, NULL, NULL);
 }
 
-/* Each buffer missing, misaligned, too small. */
+static clattn_status run_right_size(const void *user, const void *args)
+{
+    return run(user, args, 2, 5);
+}
+
+/* Without parts, the buffers of parts are not needed. */
 static void check_buffer_errors(const run_errors *e)
 {
-    static const struct {
-        const char *name;
-        size_t at, bytes;
-    } buffers[] = {
-        { "o_parts", offsetof(clattn_merge_args, o_parts), 60 * 4 },
-        { "lse_parts", offsetof(clattn_merge_args, lse_parts), 20 * 4 },
-        { "o", offsetof(clattn_merge_args, o), 30 * 4 },
-        { "lse", offsetof(clattn_merge_args, lse), 10 * 4 },
-        { "sinks", offsetof(clattn_merge_args, sinks), 2 * 4 },
+    static const buffer_row buffers[] = {
+        { "o_parts", offsetof(clattn_merge_args, o_parts), 60 * 4, 4, false },
+        { "lse_parts", offsetof(clattn_merge_args, lse_parts), 20 * 4, 4, false },
+        { "o", offsetof(clattn_merge_args, o), 30 * 4, 4, false },
+        { "lse", offsetof(clattn_merge_args, lse), 10 * 4, 4, false },
+        { "sinks", offsetof(clattn_merge_args, sinks), 2 * 4, 4, false },
     };
     for (int n = 0; n < LENGTH(buffers); n++) {
         clattn_merge_args args = e->args;
-        clattn_buffer *buffer = (clattn_buffer *)(void *)((char *)&args + buffers[n].at);
-        const clattn_buffer right = *buffer;
         char what[64];
-        snprintf(what, sizeof(what), "%s of just the right size", buffers[n].name);
-        buffer->size = buffers[n].bytes;
-        expect(e->h, what, run(e, &args, 2, 5), CLATTN_OK, "");
-        snprintf(what, sizeof(what), "%s too small", buffers[n].name);
-        buffer->size = buffers[n].bytes - 1;
-        expect_invalid(e->h, what, run(e, &args, 2, 5), buffers[n].name);
-        snprintf(what, sizeof(what), "%s past its end", buffers[n].name);
-        *buffer = (clattn_buffer){ .handle = right.handle, .offset = (size_t)1 << 40 };
-        expect_invalid(e->h, what, run(e, &args, 2, 5), buffers[n].name);
-        snprintf(what, sizeof(what), "%s misaligned", buffers[n].name);
-        *buffer = (clattn_buffer){ .handle = right.handle, .offset = 2 };
-        expect_invalid(e->h, what, run(e, &args, 2, 5), buffers[n].name);
-        snprintf(what, sizeof(what), "no %s", buffers[n].name);
-        *buffer = (clattn_buffer){ .handle = NULL };
-        expect_invalid(e->h, what, run(e, &args, 2, 5), buffers[n].name);
+        check_run_buffer(e->h, &buffers[n], &args, run_right_size, e);
+        *buffer_row_of(&buffers[n], &args) = (clattn_buffer){ .handle = NULL };
         const bool is_input_of_parts = n < 2;
         snprintf(what, sizeof(what), "no %s, no part", buffers[n].name);
         expect(e->h, what, run(e, &args, 0, 5), is_input_of_parts ? CLATTN_OK : CLATTN_INVALID_ARGUMENT,

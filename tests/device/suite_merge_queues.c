@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "merge_case.h"
+#include "operation.h"
 #include "suites.h"
 
 #define LENGTH(array) ((int)(sizeof(array) / sizeof((array)[0])))
@@ -15,7 +16,7 @@ static void check_gate(harness *h, const merge_case *c, cl_command_queue queue, 
 {
     outcome out = { PASSED, "", 0, 0.0 };
     merge_state m;
-    cl_int code, state = CL_QUEUED;
+    cl_int code;
     cl_event gate, event = NULL;
     if (!queue) {
         outcome_skip(&out, "the device has no out-of-order queues");
@@ -30,20 +31,10 @@ static void check_gate(harness *h, const merge_case *c, cl_command_queue queue, 
         clFlush(queue);
     }
     clattn_merge_plan_destroy(&m.plan);
-    if (event)
-        clGetEventInfo(event, CL_EVENT_COMMAND_EXECUTION_STATUS, sizeof(state), &state, NULL);
-    if (state == CL_COMPLETE)
-        outcome_fail(&out, "the run ended before the event that it waits for");
-    clSetUserEventStatus(gate, CL_COMPLETE);
-    if (event && clWaitForEvents(1, &event) != CL_SUCCESS)
-        outcome_fail(&out, "waiting for the run's event failed");
-    if (event) {
-        clReleaseEvent(event);
-        merge_verify(h, &m, &out);
-    } else {
+    if (!event)
         outcome_fail(&out, "the run returned no event");
-    }
-    clReleaseEvent(gate);
+    if (gate_open(gate, event, &out))
+        merge_verify(h, &m, &out);
     merge_free(&m);
     harness_count(h, name, NULL, &out);
 }
