@@ -140,30 +140,28 @@ static int open_case(const bench_shape *shape, double bytes, append_case *out)
     return status == EXIT_DONE ? load(shape, bytes, out) : status;
 }
 
+typedef struct append_copy {
+    const append_case *of;
+    int copy;
+} append_copy;
+
+static clattn_status enqueue(const void *subject, cl_command_queue queue, cl_event *done)
+{
+    const append_copy *one = subject;
+    const append_case *of = one->of;
+    return clattn_append_run(of->plan, of->desc.max_tokens, &of->copies[one->copy], queue, 0, NULL, done);
+}
+
 static int run(const void *subject, int copy, double *seconds)
 {
     const append_case *of = subject;
-    cl_command_queue queue = of->on->queue;
-    const bool single = of->desc.k.dtype == of->desc.v.dtype;
-    cl_event marker = NULL, done = NULL;
-    clFinish(queue);
-    double start = job_clock();
-    cl_int code = clEnqueueMarkerWithWaitList(queue, 0, NULL, &marker);
-    if (code != CL_SUCCESS)
-        return fail("clEnqueueMarkerWithWaitList failed with OpenCL error %d", code);
-    int status = EXIT_DONE;
-    if (clattn_append_run(of->plan, of->desc.max_tokens, &of->copies[copy], queue, 0, NULL, &done) != CLATTN_OK)
-        status = fail_library("append cannot run");
-    code = clFinish(queue);
-    if (status == EXIT_DONE && code != CL_SUCCESS)
-        status = fail("append failed on the device: clFinish failed with OpenCL error %d", code);
-    if (status == EXIT_DONE && seconds)
-        *seconds = single ? job_device_seconds(done, CL_PROFILING_COMMAND_START, done, job_clock() - start)
-                          : job_device_seconds(marker, CL_PROFILING_COMMAND_END, done, job_clock() - start);
-    clReleaseEvent(marker);
-    if (done)
-        clReleaseEvent(done);
-    return status;
+    const append_copy one = { of, copy };
+    const timed_call call = { .name = "append",
+                              .refusal = "append cannot run",
+                              .single = of->desc.k.dtype == of->desc.v.dtype,
+                              .enqueue = enqueue,
+                              .subject = &one };
+    return job_time_call(of->on, &call, seconds);
 }
 
 /* Rows of some tokens, all heads, against the reference's bytes. */

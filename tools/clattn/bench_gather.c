@@ -140,21 +140,26 @@ static int open_case(const bench_shape *shape, double bytes, gather_case *out)
     return status == EXIT_DONE ? load(bytes, out) : status;
 }
 
+typedef struct gather_copy {
+    const gather_case *of;
+    int copy;
+} gather_copy;
+
+static clattn_status enqueue(const void *subject, cl_command_queue queue, cl_event *done)
+{
+    const gather_copy *one = subject;
+    const gather_case *of = one->of;
+    return clattn_gather_run(of->plan, of->batch, of->out_len, &of->copies[one->copy], queue, 0, NULL, done);
+}
+
 static int run(const void *subject, int copy, double *seconds)
 {
     const gather_case *of = subject;
-    cl_command_queue queue = of->on->queue;
-    cl_event done = NULL;
-    clFinish(queue);
-    double start = job_clock();
-    if (clattn_gather_run(of->plan, of->batch, of->out_len, &of->copies[copy], queue, 0, NULL, &done) != CLATTN_OK)
-        return fail_library("gather cannot run");
-    cl_int code = clFinish(queue);
-    if (code == CL_SUCCESS && seconds)
-        *seconds = job_device_seconds(done, CL_PROFILING_COMMAND_START, done, job_clock() - start);
-    clReleaseEvent(done);
-    return code == CL_SUCCESS ? EXIT_DONE
-                              : fail("gather failed on the device: clFinish failed with OpenCL error %d", code);
+    const gather_copy one = { of, copy };
+    const timed_call call = {
+        .name = "gather", .refusal = "gather cannot run", .single = true, .enqueue = enqueue, .subject = &one
+    };
+    return job_time_call(of->on, &call, seconds);
 }
 
 /* A row as the cache has it, in the result's type. */

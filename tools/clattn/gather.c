@@ -24,6 +24,7 @@ typedef struct gather_problem {
 
 typedef struct loaded_gather {
     const session *on;
+    const gather_problem *subject;
     clattn_gather_plan *plan;
     clattn_gather_args args;
 } loaded_gather;
@@ -114,7 +115,7 @@ static void unload(loaded_gather *loaded)
 static int load(const session *on, const gather_problem *subject, loaded_gather *out)
 {
     const operand *cache = &subject->cache, *table = &subject->block_table, *lens = &subject->kv_lens;
-    *out = (loaded_gather){ .on = on, .args = CLATTN_GATHER_ARGS(.cache = { .handle = NULL }) };
+    *out = (loaded_gather){ .on = on, .subject = subject, .args = CLATTN_GATHER_ARGS(.cache = { .handle = NULL }) };
     if (clattn_gather_plan_create(on->device, &subject->desc, &out->plan) != CLATTN_OK)
         return fail_library("the plan cannot be made");
     int status = session_make_buffer(on, "the cache", cache->size, cache->data, &out->args.cache);
@@ -126,28 +127,26 @@ static int load(const session *on, const gather_problem *subject, loaded_gather 
                                : status;
 }
 
-static int run_once(const loaded_gather *loaded, const gather_problem *subject, double *seconds)
+static clattn_status enqueue(const void *subject, cl_command_queue queue, cl_event *done)
 {
-    cl_command_queue queue = loaded->on->queue;
-    cl_event done = NULL;
-    clFinish(queue);
-    double start = job_clock();
-    if (clattn_gather_run(loaded->plan, subject->batch, subject->out_len, &loaded->args, queue, 0, NULL, &done) !=
-        CLATTN_OK)
-        return fail_library("gather cannot run");
-    cl_int code = clFinish(queue);
-    if (code == CL_SUCCESS && seconds)
-        *seconds = job_device_seconds(done, CL_PROFILING_COMMAND_START, done, job_clock() - start);
-    clReleaseEvent(done);
-    return code == CL_SUCCESS ? EXIT_DONE
-                              : fail("gather failed on the device: clFinish failed with OpenCL error %d", code);
+    const loaded_gather *loaded = subject;
+    return clattn_gather_run(loaded->plan, loaded->subject->batch, loaded->subject->out_len, &loaded->args, queue, 0,
+                             NULL, done);
+}
+
+static int run_once(const loaded_gather *loaded, double *seconds)
+{
+    const timed_call call = {
+        .name = "gather", .refusal = "gather cannot run", .single = true, .enqueue = enqueue, .subject = loaded
+    };
+    return job_time_call(loaded->on, &call, seconds);
 }
 
 static int compute(const loaded_gather *loaded, gather_problem *subject, const timing *times)
 {
-    int status = run_once(loaded, subject, NULL);
+    int status = run_once(loaded, NULL);
     for (int i = 0; i < times->count && status == EXIT_DONE; i++)
-        status = run_once(loaded, subject, &times->seconds[i]);
+        status = run_once(loaded, &times->seconds[i]);
     if (status == EXIT_DONE)
         status = session_read_buffer(loaded->on, "the result", &loaded->args.out, subject->out_size, subject->out);
     return status;

@@ -151,31 +151,45 @@ double job_device_seconds(cl_event start, cl_profiling_info of_start, cl_event e
     return seconds < wall && seconds > 0.01 * wall ? seconds : wall;
 }
 
-/* A marker before the work stamps its start where the call is several kernels, of which only the last one's event is
- * known. */
-int job_run(const loaded_job *loaded, double *seconds)
+int job_time_call(const session *on, const timed_call *call, double *seconds)
 {
-    cl_command_queue queue = loaded->on->queue;
+    cl_command_queue queue = on->queue;
     cl_event marker = NULL, done = NULL;
-    const bool single = (loaded->kernels & (loaded->kernels - 1)) == 0;
     clFinish(queue);
     double start = job_clock();
-    cl_int code = clEnqueueMarkerWithWaitList(queue, 0, NULL, &marker);
+    cl_int code = call->single ? CL_SUCCESS : clEnqueueMarkerWithWaitList(queue, 0, NULL, &marker);
     if (code != CL_SUCCESS)
         return fail("clEnqueueMarkerWithWaitList failed with OpenCL error %d", code);
     int status = EXIT_DONE;
-    if (clattn_attention_run(loaded->plan, &loaded->schedule, &loaded->args, queue, 0, NULL, &done) != CLATTN_OK)
-        status = fail_library("attention cannot run");
+    if (call->enqueue(call->subject, queue, &done) != CLATTN_OK)
+        status = fail_library(call->refusal);
     code = clFinish(queue);
     if (status == EXIT_DONE && code != CL_SUCCESS)
-        status = fail("attention failed on the device: clFinish failed with OpenCL error %d", code);
+        status = fail("%s failed on the device: clFinish failed with OpenCL error %d", call->name, code);
     if (status == EXIT_DONE && seconds)
-        *seconds = single ? job_device_seconds(done, CL_PROFILING_COMMAND_START, done, job_clock() - start)
-                          : job_device_seconds(marker, CL_PROFILING_COMMAND_END, done, job_clock() - start);
-    clReleaseEvent(marker);
+        *seconds = call->single ? job_device_seconds(done, CL_PROFILING_COMMAND_START, done, job_clock() - start)
+                                : job_device_seconds(marker, CL_PROFILING_COMMAND_END, done, job_clock() - start);
+    if (marker)
+        clReleaseEvent(marker);
     if (done)
         clReleaseEvent(done);
     return status;
+}
+
+static clattn_status enqueue(const void *subject, cl_command_queue queue, cl_event *done)
+{
+    const loaded_job *loaded = subject;
+    return clattn_attention_run(loaded->plan, &loaded->schedule, &loaded->args, queue, 0, NULL, done);
+}
+
+int job_run(const loaded_job *loaded, double *seconds)
+{
+    const timed_call call = { .name = "attention",
+                              .refusal = "attention cannot run",
+                              .single = (loaded->kernels & (loaded->kernels - 1)) == 0,
+                              .enqueue = enqueue,
+                              .subject = loaded };
+    return job_time_call(loaded->on, &call, seconds);
 }
 
 int job_fetch(const loaded_job *loaded, const job *target)

@@ -80,6 +80,19 @@ int job_load_step(loaded_job *loaded, const job *source);
 /* Runs once and waits. *seconds, unless NULL: device time from the start to the last kernel's end. Exit status. */
 int job_run(const loaded_job *loaded, double *seconds);
 
+/* One call of the library. Where it is several commands, only the last one's event is known; a marker before them then
+ * stamps the start. */
+typedef struct timed_call {
+    const char *name, *refusal; /* "gather", "gather cannot run" */
+    bool single;                /* one command */
+    clattn_status (*enqueue)(const void *subject, cl_command_queue queue, cl_event *done);
+    const void *subject;
+} timed_call;
+
+/* Runs it once on an idle queue and waits. *seconds, unless NULL: device time from its start to its end. Exit status.
+ */
+int job_time_call(const session *on, const timed_call *call, double *seconds);
+
 /* Seconds of a clock that never goes back. */
 double job_clock(void);
 
