@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "desc_limits.h"
 #include "plan/problem.h"
 #include "plan/reach.h"
 
@@ -109,22 +110,6 @@ static clattn_attention_desc wide_desc(void)
                                  .lse = wide);
 }
 
-static void expect_right(const clattn_attention_desc *desc, const char *what)
-{
-    clattn_problem problem;
-    if (clattn_problem_init(&problem, desc) != CLATTN_OK)
-        fail_msg("%s was refused: %s", what, clattn_last_error());
-}
-
-static void expect_wrong(const clattn_attention_desc *desc, const char *names)
-{
-    clattn_problem problem;
-    if (clattn_problem_init(&problem, desc) != CLATTN_INVALID_ARGUMENT)
-        fail_msg("a wrong %s was taken", names);
-    if (!strstr(clattn_last_error(), names))
-        fail_msg("the message does not name %s: %s", names, clattn_last_error());
-}
-
 static void prepare_nothing(clattn_attention_desc *d)
 {
     (void)d;
@@ -157,23 +142,12 @@ static void prepare_one_row(clattn_attention_desc *d)
     d->mask_kind = CLATTN_MASK_BOOL;
 }
 
-typedef struct field {
-    const char *name;
-    size_t offset, size;
-    int64_t low, high;
-    void (*prepare)(clattn_attention_desc *desc);
-} field;
-
-#define FIELD(member, low, high, prepare)                                                                              \
-    {                                                                                                                  \
-#member, offsetof(clattn_attention_desc, member), sizeof(((clattn_attention_desc *)0)->member), low, high,     \
-            prepare                                                                                                    \
-    }
+#define FIELD DESC_LIMITS
 #define STRIDES(tensor)                                                                                                \
     FIELD(tensor.batch, 0, INT64_MAX, prepare_one_row), FIELD(tensor.token, 0, INT64_MAX, prepare_one_row),            \
         FIELD(tensor.head, 0, INT64_MAX, prepare_one_row)
 
-static const field fields[] = {
+static const desc_limits fields[] = {
     FIELD(q_dtype, 0, 2, prepare_nothing),
     FIELD(k_dtype, 0, 5, prepare_blocks),
     FIELD(v_dtype, 0, 5, prepare_blocks),
@@ -205,35 +179,10 @@ static const field fields[] = {
     FIELD(mask_kv_stride, 0, INT64_MAX, prepare_one_row),
 };
 
-static clattn_attention_desc desc_with(const field *f, int64_t value)
-{
-    clattn_attention_desc desc = wide_desc();
-    const int32_t narrow = (int32_t)value;
-    f->prepare(&desc);
-    memcpy((char *)&desc + f->offset, f->size == sizeof(value) ? (const void *)&value : &narrow, f->size);
-    return desc;
-}
-
 static void fields_have_their_limits(void **state)
 {
     (void)state;
-    for (size_t i = 0; i < LENGTH(fields); i++) {
-        const field *f = &fields[i];
-        const int64_t least = f->size == sizeof(int64_t) ? INT64_MIN : INT32_MIN;
-        const int64_t most = f->size == sizeof(int64_t) ? INT64_MAX : INT32_MAX;
-        clattn_attention_desc desc = desc_with(f, f->low);
-        expect_right(&desc, f->name);
-        desc = desc_with(f, f->high);
-        expect_right(&desc, f->name);
-        const int64_t wrong[] = { f->low > least ? f->low - 1 : f->low, least, most > f->high ? f->high + 1 : f->low,
-                                  most };
-        for (size_t n = 0; n < LENGTH(wrong); n++) {
-            desc = desc_with(f, wrong[n]);
-            const bool within = wrong[n] >= f->low && wrong[n] <= f->high;
-            if (!within)
-                expect_wrong(&desc, f->name);
-        }
-    }
+    expect_limits(fields, LENGTH(fields), wide_desc);
 }
 
 static void length_modes_have_their_limits(void **state)

@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "desc_limits.h"
 #include "kernel/tile.h"
 #include "plan/plan.h"
 #include "plan/problem.h"
@@ -33,35 +34,16 @@ static clattn_attention_desc list_desc(void)
     return desc;
 }
 
-static void expect_right(const clattn_attention_desc *desc, const char *what)
+/* One page of one token with one head, so that no stride is stepped along, and lengths that every kv_mode may have. */
+static void prepare_one_page(clattn_attention_desc *d)
 {
-    clattn_problem problem;
-    if (clattn_problem_init(&problem, desc) != CLATTN_OK)
-        fail_msg("%s was refused: %s", what, clattn_last_error());
+    d->kv_length_mode = CLATTN_LENGTH_PER_SEQUENCE;
+    d->page_size = d->pages = d->max_kv_len = 1;
 }
 
-static void expect_wrong(const clattn_attention_desc *desc, const char *names)
-{
-    clattn_problem problem;
-    if (clattn_problem_init(&problem, desc) != CLATTN_INVALID_ARGUMENT)
-        fail_msg("a wrong %s was taken", names);
-    if (!strstr(clattn_last_error(), names))
-        fail_msg("the message does not name %s: %s", names, clattn_last_error());
-}
+#define FIELD(member, low, high) DESC_LIMITS(member, low, high, prepare_one_page)
 
-typedef struct field {
-    const char *name;
-    size_t offset, size;
-    int64_t low, high;
-} field;
-
-#define FIELD(member, low, high)                                                                                       \
-    {                                                                                                                  \
-#member, offsetof(clattn_attention_desc, member), sizeof(((clattn_attention_desc *)0)->member), low, high      \
-    }
-
-/* Of one page of one token with one head, so that no stride is stepped along. */
-static const field fields[] = {
+static const desc_limits fields[] = {
     FIELD(kv_mode, 0, 2),
     FIELD(page_size, 1, 256),
     FIELD(pages, 0, MOST),
@@ -75,38 +57,10 @@ static const field fields[] = {
     FIELD(v_cache.head, 0, INT64_MAX),
 };
 
-static clattn_attention_desc desc_with(const field *f, int64_t value)
-{
-    clattn_attention_desc desc = table_desc();
-    const int32_t narrow = (int32_t)value;
-    desc.kv_length_mode = CLATTN_LENGTH_PER_SEQUENCE; /* which every kv_mode may have */
-    desc.page_size = desc.pages = desc.max_kv_len = 1;
-    memcpy((char *)&desc + f->offset, f->size == sizeof(value) ? (const void *)&value : &narrow, f->size);
-    return desc;
-}
-
 static void fields_have_their_limits(void **state)
 {
     (void)state;
-    for (size_t i = 0; i < LENGTH(fields); i++) {
-        const field *f = &fields[i];
-        const int64_t least = f->size == sizeof(int64_t) ? INT64_MIN : INT32_MIN;
-        const int64_t most = f->size == sizeof(int64_t) ? INT64_MAX : INT32_MAX;
-        clattn_attention_desc desc = desc_with(f, f->low);
-        expect_right(&desc, f->name);
-        desc = desc_with(f, f->high);
-        expect_right(&desc, f->name);
-        desc = desc_with(f, f->low - 1);
-        expect_wrong(&desc, f->name);
-        desc = desc_with(f, least);
-        expect_wrong(&desc, f->name);
-        if (f->high == most)
-            continue;
-        desc = desc_with(f, f->high + 1);
-        expect_wrong(&desc, f->name);
-        desc = desc_with(f, most);
-        expect_wrong(&desc, f->name);
-    }
+    expect_limits(fields, LENGTH(fields), table_desc);
 }
 
 static void a_row_has_entries_for_the_longest_sequence(void **state)
