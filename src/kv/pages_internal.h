@@ -114,8 +114,6 @@ struct clattn_pages {
 
 /* ---- pages_pool.c ---- */
 void clattn_page_pool_init(clattn_page_pool *pool);
-/* Pages that can be handed out now. */
-int32_t clattn_page_pool_room(const clattn_page_pool *pool);
 /* CLATTN_OUT_OF_PAGES unless the pool has room for `needed`. */
 clattn_status clattn_page_pool_check(const clattn_page_pool *pool, const char *kind, int32_t group, int32_t needed);
 /* Hands out a page, refs 1. There has to be room. Gives up the oldest findable page if none is free. */

@@ -56,14 +56,9 @@ void clattn_page_pool_init(clattn_page_pool *pool)
     }
 }
 
-int32_t clattn_page_pool_room(const clattn_page_pool *pool)
-{
-    return pool->free.count + pool->idle.count;
-}
-
 clattn_status clattn_page_pool_check(const clattn_page_pool *pool, const char *kind, int32_t group, int32_t needed)
 {
-    const int32_t room = clattn_page_pool_room(pool);
+    const int32_t room = pool->free.count + pool->idle.count; /* that can be handed out now */
     if (needed <= room)
         return CLATTN_OK;
     return clattn_fail(CLATTN_OUT_OF_PAGES,
