@@ -2,8 +2,8 @@
 #ifndef CLATTN_KERNEL_TILE_H
 #define CLATTN_KERNEL_TILE_H
 
-/* Fragments and tiles as data: the rows of fragments.def and tiles.def, their names, limits and build constants. Pure
- * host code. */
+/* Fragments, tiles and search spaces as data: the rows of fragments.def, tiles.def and spaces.def, their names, limits
+ * and build constants. Pure host code. */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -11,24 +11,36 @@
 
 #include <clattn/device.h>
 
-#define CLATTN_FRAGMENT(id, ...)        CLATTN_FRAGMENT_##id,
-#define CLATTN_DECODE_FRAGMENT(id, ...) CLATTN_FRAGMENT_##id,
+#define CLATTN_FRAGMENT(id, ...) CLATTN_FRAGMENT_##id,
 typedef enum clattn_fragment_id {
 #include "fragments.def"
     CLATTN_FRAGMENT_COUNT
 } clattn_fragment_id;
 #undef CLATTN_FRAGMENT
-#undef CLATTN_DECODE_FRAGMENT
 
-typedef enum clattn_algorithm { CLATTN_ALGORITHM_PREFILL, CLATTN_ALGORITHM_DECODE } clattn_algorithm;
+/* The kernels whose tiles are chosen. */
+typedef enum clattn_algorithm {
+    CLATTN_ALGORITHM_PREFILL,
+    CLATTN_ALGORITHM_DECODE,
+    CLATTN_ALGORITHM_COMBINE,
+    CLATTN_ALGORITHM_APPEND,
+    CLATTN_ALGORITHM_GATHER,
+    CLATTN_ALGORITHM_COUNT
+} clattn_algorithm;
 
 #define CLATTN_TILE_MAX_PARAMETERS 6
 #define CLATTN_TILE_NAME_SIZE      64
 #define CLATTN_TILE_OPTIONS_SIZE   256
 
+typedef enum clattn_fragment_role {
+    CLATTN_ROLE_PLAN,   /* plans are made of it */
+    CLATTN_ROLE_DECODE, /* it is decode's, in the plans of others */
+    CLATTN_ROLE_GROUP   /* no fragment include: how a small kernel's groups are made */
+} clattn_fragment_role;
+
 typedef struct clattn_fragment {
-    bool makes_plans; /* else it is only decode's, in the plans of others */
-    const char *name, *constant;
+    clattn_fragment_role role;
+    const char *name, *constant; /* constant: NULL with ROLE_GROUP */
     int32_t granule;
     clattn_fragment_id decode; /* of the decode kernel in its plans */
     struct {
@@ -50,13 +62,28 @@ typedef struct clattn_tile_problem {
 } clattn_tile_problem;
 
 const clattn_fragment *clattn_fragment_row(clattn_fragment_id id);
-/* CLATTN_FRAGMENT_COUNT when no fragment has this name. */
+/* The fragment that plans are made of with this name; CLATTN_FRAGMENT_COUNT when there is none. */
 clattn_fragment_id clattn_fragment_named(const char *name);
 /* Which fragment a kernel has in a plan of `fragment`. */
 clattn_fragment_id clattn_fragment_of(clattn_fragment_id fragment, clattn_algorithm algorithm);
+/* The fragment with this name that such kernels may have; CLATTN_FRAGMENT_COUNT when there is none. */
+clattn_fragment_id clattn_fragment_of_kernel(clattn_algorithm algorithm, const char *name);
+
+/* "prefill", "decode", ...; and back: CLATTN_ALGORITHM_COUNT when no kernel has this name. */
+const char *clattn_algorithm_name(clattn_algorithm algorithm);
+clattn_algorithm clattn_algorithm_named(const char *name);
 
 /* Row i of tiles.def; NULL past the last. */
 const clattn_tile *clattn_tile_row(size_t i);
+
+/* The search space of a kernel with a fragment: every combination of its row's values, those that no device may run
+ * among them. 0 points: spaces.def has no such row. Point 0 <= i < size; neighbours differ in the last parameters. */
+size_t clattn_space_size(clattn_algorithm algorithm, clattn_fragment_id fragment);
+void clattn_space_point(clattn_algorithm algorithm, clattn_fragment_id fragment, size_t i, clattn_tile *tile);
+/* The values of parameter `index`, ascending; *count is 0 when the space has no such parameter. */
+const int32_t *clattn_space_values(clattn_algorithm algorithm, clattn_fragment_id fragment, int index, size_t *count);
+/* Whether each parameter is one of the space's values, and the tile is consistent in itself; else a reason in `why`. */
+bool clattn_tile_in_space(const clattn_tile *tile, char *why, size_t why_size);
 
 int32_t clattn_dim_class(clattn_fragment_id fragment, int32_t dim);
 
@@ -65,14 +92,20 @@ int32_t clattn_tile_keys(const clattn_tile *tile);
 size_t clattn_tile_work_group_size(const clattn_tile *tile);
 uint64_t clattn_tile_local_bytes(const clattn_tile *tile, const clattn_tile_problem *problem);
 
+bool clattn_tile_equal(const clattn_tile *a, const clattn_tile *b);
 void clattn_tile_name(const clattn_tile *tile, char name[CLATTN_TILE_NAME_SIZE]);
+/* The tile with that name, whether it is in the space or not; false when it is no tile's name. */
+bool clattn_tile_parse(clattn_algorithm algorithm, clattn_fragment_id fragment, const char *name, clattn_tile *tile);
 /* "-DCLATTN_FRAG_... -DTILE_...=..." */
 void clattn_tile_options(const clattn_tile *tile, char options[CLATTN_TILE_OPTIONS_SIZE]);
 
 /* Whether this row is among the defaults of such devices. */
 bool clattn_tile_is_default_on(const clattn_tile *tile, const clattn_device_info *info);
+/* The first row that is a default of such devices and fits; NULL when none does. */
+const clattn_tile *clattn_tile_default(clattn_algorithm algorithm, clattn_fragment_id fragment,
+                                       const clattn_tile_problem *problem, const clattn_device_info *info);
 
-/* Whether the device can run the tile, by its limits; else a reason in `why`. */
+/* Whether the device can run the tile, by its limits and the tile's own rules; else a reason in `why`. */
 bool clattn_tile_fits(const clattn_tile *tile, const clattn_tile_problem *problem, const clattn_device_info *info,
                       char *why, size_t why_size);
 
