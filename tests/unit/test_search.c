@@ -195,7 +195,7 @@ static void test_stopped_at_any_moment(void **unused)
 {
     (void)unused;
     static world w;
-    double before = INFINITY;
+    double before = (double)INFINITY;
     for (size_t limit = 0; limit <= 60; limit++) {
         make_world(&w, interaction, 5, limit);
         const clattn_search_result result = search_world(&w, 100);
@@ -203,7 +203,7 @@ static void test_stopped_at_any_moment(void **unused)
         assert_false(result.exhaustive);
         assert_true(limit == 0 || w.tried[100]);
         assert_true((result.best == w.count) == (limit == 0));
-        const double cost = limit ? result.cost : INFINITY;
+        const double cost = limit ? result.cost : (double)INFINITY;
         assert_true(cost <= before);
         before = cost;
     }
