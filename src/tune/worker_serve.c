@@ -48,9 +48,16 @@ static clattn_status open_device(server *s, cl_platform_id platform, cl_device_i
     return clattn_device_open(s->context, id, &settings, &s->device);
 }
 
+static void close_subject(server *s)
+{
+    if (s->subject)
+        clattn_subject_close(s->subject);
+    s->subject = NULL;
+}
+
 static void close_all(server *s)
 {
-    clattn_subject_close(s->subject);
+    close_subject(s);
     if (s->device)
         clattn_device_release(s->device);
     if (s->queue)
@@ -90,8 +97,7 @@ static clattn_status open_subject(server *s, const clattn_worker_request *reques
 {
     if (s->subject && s->row == request->row && s->seed == request->seed)
         return CLATTN_OK;
-    clattn_subject_close(s->subject);
-    s->subject = NULL;
+    close_subject(s);
     s->row = request->row;
     s->seed = request->seed;
     return clattn_subject_open(s->device, s->queue, clattn_subject_row_at(request->row), request->seed, &s->subject);
