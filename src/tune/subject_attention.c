@@ -35,9 +35,9 @@ static clattn_lengths lengths_of(const clattn_subject *subject, int which)
     const int32_t rows = s->q_len > CLATTN_TAIL_ROWS ? s->q_len - CLATTN_TAIL_ROWS : s->q_len;
     if (which == CASE_TIMED)
         return (clattn_lengths){ .batch = s->batch, .q_len = s->q_len, .kv_len = s->kv_len };
-    return (clattn_lengths){
-        .batch = 1, .q_len = rows, .kv_len = which == CASE_TAIL ? s->kv_len - CLATTN_TAIL_KEYS : SHORT_KEYS
-    };
+    return (clattn_lengths){ .batch = 1,
+                             .q_len = rows,
+                             .kv_len = which == CASE_TAIL ? s->kv_len - CLATTN_TAIL_KEYS : SHORT_KEYS };
 }
 
 /* Where key j lies, in rows of head_dim from the start of K. */
@@ -145,8 +145,7 @@ static double count_work(const clattn_subject *subject)
     if (subject->row.algorithm == CLATTN_ALGORITHM_DECODE)
         return 2.0 * s->batch * s->kv_len * s->kv_heads * (double)clattn_row_bytes(a->desc.k_dtype, s->head_dim);
     const double splits = ceil((double)s->kv_len / s->split_size);
-    return rows * (splits * (s->head_dim + 2) * sizeof(float) +
-                   (double)clattn_row_bytes(a->desc.o_dtype, s->head_dim));
+    return rows * (splits * (s->head_dim + 2) * sizeof(float) + (double)clattn_row_bytes(a->desc.o_dtype, s->head_dim));
 }
 
 static clattn_status open_attention(clattn_subject *subject, uint64_t seed)
@@ -162,8 +161,8 @@ static clattn_status open_attention(clattn_subject *subject, uint64_t seed)
     a->slots = s->page_size ? (int64_t)a->columns * s->page_size : s->kv_len;
     a->sequence_blocks = a->slots * s->kv_heads * (s->head_dim / clattn_dtype_block_len(a->desc.k_dtype));
     a->sequence_bytes = (size_t)a->sequence_blocks * clattn_dtype_size(a->desc.k_dtype);
-    a->q_size = (size_t)s->batch * (size_t)s->q_heads * (size_t)s->q_len *
-                clattn_row_bytes(a->desc.q_dtype, s->head_dim);
+    a->q_size =
+        (size_t)s->batch * (size_t)s->q_heads * (size_t)s->q_len * clattn_row_bytes(a->desc.q_dtype, s->head_dim);
     a->o_size = a->q_size;
     subject->work = count_work(subject);
     subject->copies = subject->row.algorithm == CLATTN_ALGORITHM_DECODE
@@ -267,9 +266,9 @@ static clattn_status enqueue_steps(const clattn_trial *trial, int which, int32_t
         if (!launches_step(trial, &launches, (clattn_step_kind)kind, timed))
             continue;
         clattn_launches_grid(&launches, (clattn_step_kind)kind, global);
-        status = clattn_step_enqueue(trial->plan, (clattn_step_kind)kind, &args, &bindings, global,
-                                     trial->subject->queue, count > 0, count > 0 ? &events[count - 1] : NULL,
-                                     &events[count]);
+        status =
+            clattn_step_enqueue(trial->plan, (clattn_step_kind)kind, &args, &bindings, global, trial->subject->queue,
+                                count > 0, count > 0 ? &events[count - 1] : NULL, &events[count]);
         count += status == CLATTN_OK;
     }
     *first = count > 0 ? events[0] : NULL;
@@ -326,9 +325,10 @@ static clattn_status make_plan(clattn_trial *trial)
     const clattn_subject *subject = trial->subject;
     const attention *a = subject->own;
     char name[CLATTN_TILE_NAME_SIZE];
-    clattn_plan_params params = CLATTN_PLAN_PARAMS(
-            .fragment = clattn_fragment_row(plan_fragment(subject, tile))->name, .ignore_records = 1,
-            .split_size = subject->shape.split_size ? subject->shape.split_size : trial->candidate.split_size);
+    clattn_plan_params params =
+        CLATTN_PLAN_PARAMS(.fragment = clattn_fragment_row(plan_fragment(subject, tile))->name, .ignore_records = 1,
+                           .split_size =
+                               subject->shape.split_size ? subject->shape.split_size : trial->candidate.split_size);
     clattn_tile_name(tile, name);
     if (tile->algorithm == CLATTN_ALGORITHM_PREFILL)
         params.prefill_tile = name;

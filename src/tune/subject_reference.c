@@ -124,8 +124,9 @@ static bool head_is_whole(const clattn_attention_desc *desc, const ref_inputs *i
     }
     if (is_unwritten(at + (size_t)written * size, (size_t)(all - written) * size))
         return true;
-    snprintf(why, why_size, "a call %s: queries past %" PRId32 " of head %" PRId32 ", sequence %" PRId32 " were written",
-             name, inputs->q_len - 1, q_head, b);
+    snprintf(why, why_size,
+             "a call %s: queries past %" PRId32 " of head %" PRId32 ", sequence %" PRId32 " were written", name,
+             inputs->q_len - 1, q_head, b);
     return false;
 }
 

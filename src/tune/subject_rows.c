@@ -52,8 +52,8 @@ static bool has_room(const clattn_device_info *info, const clattn_subject_row *r
 {
     const double kv = (double)shape->batch * shape->kv_len * shape->kv_heads *
                       (double)clattn_row_bytes(row->k_dtype, shape->head_dim);
-    const double q = (double)shape->batch * shape->q_len * shape->q_heads *
-                     (double)clattn_row_bytes(row->q_dtype, shape->head_dim);
+    const double q =
+        (double)shape->batch * shape->q_len * shape->q_heads * (double)clattn_row_bytes(row->q_dtype, shape->head_dim);
     const double larger = kv > q ? kv : q;
     return 2 * (kv + q) < (double)(info->global_mem_size / MEMORY_SHARE) &&
            2 * larger < (double)info->max_mem_alloc_size;
@@ -81,8 +81,7 @@ clattn_subject_sizes clattn_subject_sizes_of(const clattn_device *device, const 
                                    .kv_len = row->kv_len,
                                    .head_dim = row->head_dim,
                                    .page_size = row->paged ? PAGE_SIZE : 0,
-                                   .split_size =
-                                       row->algorithm == CLATTN_ALGORITHM_COMBINE ? COMBINE_SPLIT_SIZE : 0 };
+                                   .split_size = row->algorithm == CLATTN_ALGORITHM_COMBINE ? COMBINE_SPLIT_SIZE : 0 };
     if (small)
         shrink(row, &shape);
     else
@@ -113,11 +112,11 @@ clattn_attention_desc clattn_subject_describe(const clattn_subject_row *row, con
     const int32_t dim = shape->head_dim, heads = shape->kv_heads;
     const int64_t blocks = dim / clattn_dtype_block_len(row->k_dtype);
     const clattn_strides q = tensor(shape->q_heads, shape->q_len, dim), kv = tensor(heads, shape->kv_len, blocks);
-    clattn_attention_desc desc = CLATTN_ATTENTION_DESC(
-            .q_dtype = row->q_dtype, .k_dtype = row->k_dtype, .v_dtype = row->v_dtype, .o_dtype = row->q_dtype,
-            .q_heads = shape->q_heads, .kv_heads = heads, .head_dim = dim, .v_head_dim = dim,
-            .max_batch = shape->batch, .max_q_len = shape->q_len, .max_kv_len = shape->kv_len, .q = q, .o = q, .k = kv,
-            .v = kv);
+    clattn_attention_desc desc =
+        CLATTN_ATTENTION_DESC(.q_dtype = row->q_dtype, .k_dtype = row->k_dtype, .v_dtype = row->v_dtype,
+                              .o_dtype = row->q_dtype, .q_heads = shape->q_heads, .kv_heads = heads, .head_dim = dim,
+                              .v_head_dim = dim, .max_batch = shape->batch, .max_q_len = shape->q_len,
+                              .max_kv_len = shape->kv_len, .q = q, .o = q, .k = kv, .v = kv);
     desc.min_q_len = shape->q_len > CLATTN_TAIL_ROWS ? shape->q_len - CLATTN_TAIL_ROWS : shape->q_len;
     if (shape->page_size == 0)
         return desc;

@@ -103,10 +103,10 @@ static void run_point(tester *t, const point *p)
     char name[NAME_SIZE];
     name_of(p, name);
     t->h.suite = "tiles";
-    if (outcome_ok(&out,
-                   clattn_subject_open_small(t->h.device, t->h.in_order, clattn_subject_row_at(p->row), p->seed,
-                                             &subject),
-                   "clattn_subject_open_small")) {
+    if (outcome_ok(
+            &out,
+            clattn_subject_open_small(t->h.device, t->h.in_order, clattn_subject_row_at(p->row), p->seed, &subject),
+            "clattn_subject_open_small")) {
         check_trial(t, subject, &p->candidate, &out);
         clattn_subject_close(subject);
     }
@@ -264,7 +264,7 @@ static void check_points(tester *t)
         run_point(t, &p);
         done++;
     }
-    printf("# %d points of %d search spaces%s\n", done, count, out_of_time(t) ? ", when time was up" : "");
+    printf("# points: %d, of %d search spaces%s\n", done, count, out_of_time(t) ? ", when time was up" : "");
     for (int i = 0; i < count; i++)
         free(spaces[i].seen);
 }
@@ -276,8 +276,7 @@ static bool notices(clattn_subject *subject, size_t at, const void *spoiled, siz
     bool right = true;
     memcpy(before, subject->got + at, size);
     memcpy(subject->got + at, spoiled, size);
-    const clattn_status status =
-        subject->kind->judge(subject, subject->kind->cases - 1, &right, why, sizeof(why));
+    const clattn_status status = subject->kind->judge(subject, subject->kind->cases - 1, &right, why, sizeof(why));
     memcpy(subject->got + at, before, size);
     return status == CLATTN_OK && !right;
 }
@@ -320,8 +319,7 @@ static void spoil(tester *t, size_t row, outcome *out)
 {
     clattn_subject *subject = NULL;
     clattn_candidate candidate;
-    if (!outcome_ok(out,
-                    clattn_subject_open_small(t->h.device, t->h.in_order, clattn_subject_row_at(row), 1, &subject),
+    if (!outcome_ok(out, clattn_subject_open_small(t->h.device, t->h.in_order, clattn_subject_row_at(row), 1, &subject),
                     "clattn_subject_open_small"))
         return;
     if (outcome_ok(out, clattn_subject_default(subject, &candidate), "clattn_subject_default"))
