@@ -147,9 +147,12 @@ CLATTN_API void clattn_attention_desc_init(clattn_attention_desc *desc);
 typedef struct clattn_plan_params {
     size_t struct_size;
     const char *fragment;     /* "frag_scalar" or "frag_lanes"; NULL: the best that the device runs */
-    const char *prefill_tile; /* a tile of the search space, as clattn_plan_info names it; NULL: the default */
+    const char *prefill_tile; /* a point of the search space, as clattn_plan_info names it; NULL: what was measured on
+                                 this device or one like it, else the built-in default */
     const char *decode_tile;  /* the same for the decode kernel */
-    /* Keys a split of the decode kernel, 0 to 2^30, rounded up to whole key tiles; 0: the default. */
+    const char *combine_tile; /* and for combine */
+    int ignore_records;       /* non-zero: built-in defaults, whatever was measured */
+    /* Keys a split of the decode kernel, 0 to 2^30, rounded up to whole key tiles; 0: the measured one, else 512. */
     int32_t split_size;
     /* Most bytes of workspace that the plan may ask for; 0: as many as it needs. When the bounds need more at
      * split_size, the split size is doubled until they fit, or no sequence is split. It then depends on the bounds and
@@ -200,7 +203,10 @@ typedef struct clattn_kernel_info {
     const char *kernel;   /* "prefill", "decode", "combine" */
     const char *fragment; /* "frag_scalar", "frag_lanes", "frag_dims" (decode of plans with frag_lanes), or "none" */
     const char *tile;     /* its parameters: "lanes16_vectors2_keys64_kb8_db8" */
-    const char *options;  /* build options */
+    const char *tuning_level;  /* where the tile comes from: "exact", "device", "architecture", "vendor", "type" (a
+                                  record of such a device; docs/tuning.md) or "default" */
+    const char *tuning_source; /* the record's "PATH:LINE"; "caller": clattn_plan_params named it; "": a default */
+    const char *options;       /* build options */
     size_t work_group_size;
     uint64_t local_mem_size; /* bytes a work-group */
 } clattn_kernel_info;
@@ -212,7 +218,7 @@ typedef struct clattn_plan_info {
     int32_t split_size;       /* keys a split of the decode kernel; 0: the plan has none */
     int32_t decode_max_rows;  /* sequences with q_len * q_heads / kv_heads up to this take the decode kernel */
     size_t workspace_size;    /* bytes */
-    const char *tuning_level; /* "default" */
+    const char *tuning_level; /* the weakest of the kernels' */
     const char *refused;      /* one line for each row that was better and could not be taken, with the reason */
 } clattn_plan_info;
 

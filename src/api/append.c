@@ -107,7 +107,7 @@ clattn_status clattn_append_plan_create(clattn_device *device, const clattn_appe
     CLATTN_TRY(clattn_require_pointer("desc", desc));
     CLATTN_TRY(clattn_require_pointer("out", out));
     CLATTN_TRY(check_desc(desc));
-    return clattn_append_plan_build(device, desc, out);
+    return clattn_append_plan_build(device, desc, NULL, NULL, out);
 }
 
 void clattn_append_plan_destroy(clattn_append_plan **plan)

@@ -89,8 +89,10 @@ static void describe_step(const clattn_plan *plan, clattn_step_kind kind, clattn
 {
     const clattn_step *step = &plan->steps[kind];
     info->kernel = clattn_step_name(kind);
-    info->fragment = step->tile ? clattn_fragment_row(step->tile->fragment)->name : "none";
+    info->fragment = clattn_fragment_row(step->tile.fragment)->name;
     info->tile = step->tile_name;
+    info->tuning_level = clattn_tuning_level_name(step->level);
+    info->tuning_source = step->source;
     info->options = step->options;
     info->work_group_size = step->local_size;
     info->local_mem_size = step->kernel->local_mem_size;
@@ -106,12 +108,16 @@ clattn_status clattn_plan_describe(const clattn_plan *plan, clattn_plan_info *in
         .split_size = plan->steps[CLATTN_STEP_DECODE].present ? plan->split_size : 0,
         .decode_max_rows = plan->decode_max_rows,
         .workspace_size = plan->workspace_size,
-        .tuning_level = clattn_device_probed(plan->device)->tuning_level,
         .refused = plan->refused ? plan->refused : "",
     };
-    for (int kind = 0; kind < CLATTN_STEP_COUNT; kind++)
-        if (plan->steps[kind].present)
-            describe_step(plan, (clattn_step_kind)kind, &info->kernels[info->num_kernels++]);
+    clattn_tuning_level weakest = CLATTN_TUNING_EXACT;
+    for (int kind = 0; kind < CLATTN_STEP_COUNT; kind++) {
+        if (!plan->steps[kind].present)
+            continue;
+        describe_step(plan, (clattn_step_kind)kind, &info->kernels[info->num_kernels++]);
+        weakest = plan->steps[kind].level > weakest ? plan->steps[kind].level : weakest;
+    }
+    info->tuning_level = clattn_tuning_level_name(info->num_kernels ? weakest : CLATTN_TUNING_DEFAULT);
     return CLATTN_OK;
 }
 

@@ -65,7 +65,7 @@ clattn_status clattn_gather_plan_create(clattn_device *device, const clattn_gath
     CLATTN_TRY(clattn_require_pointer("desc", desc));
     CLATTN_TRY(clattn_require_pointer("out", out));
     CLATTN_TRY(check_desc(desc));
-    return clattn_gather_plan_build(device, desc, out);
+    return clattn_gather_plan_build(device, desc, NULL, out);
 }
 
 void clattn_gather_plan_destroy(clattn_gather_plan **plan)

@@ -3,23 +3,17 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
-enum { WHERE_ANY, WHERE_NVIDIA, WHERE_WIDTH8, WHERE_WIDTH16 };
+enum { WHERE_ANY, WHERE_NVIDIA, WHERE_CPU, WHERE_WIDTH8, WHERE_WIDTH16 };
 
-/* Sums of O in a work-item's registers; more of them spill on every GPU. */
-#define MAX_OUTPUTS_PER_WORK_ITEM 160
-
-#define FRAGMENT(makes_plans, name, constant, granule, decode, ...)                                                    \
-    { makes_plans, name, constant, granule, CLATTN_FRAGMENT_##decode, __VA_ARGS__ },
-#define CLATTN_FRAGMENT(id, ...)        FRAGMENT(true, __VA_ARGS__)
-#define CLATTN_DECODE_FRAGMENT(id, ...) FRAGMENT(false, __VA_ARGS__)
+#define CLATTN_FRAGMENT(id, role, name, constant, granule, decode, ...)                                                \
+    { CLATTN_ROLE_##role, name, constant, granule, CLATTN_FRAGMENT_##decode, __VA_ARGS__ },
 static const clattn_fragment fragments[] = {
 #include "fragments.def"
 };
 #undef CLATTN_FRAGMENT
-#undef CLATTN_DECODE_FRAGMENT
-#undef FRAGMENT
 
 #define CLATTN_TILE(algorithm, fragment, where, ...)                                                                   \
     { CLATTN_ALGORITHM_##algorithm, CLATTN_FRAGMENT_##fragment, WHERE_##where, { __VA_ARGS__ } },
@@ -28,10 +22,11 @@ static const clattn_tile tiles[] = {
 };
 #undef CLATTN_TILE
 
-/* Positions of the parameters in a row. */
-enum { LANES_LANES, LANES_VECTORS, LANES_KEYS };
-enum { DIMS_LANES, DIMS_ROWS, DIMS_KEYS };
-enum { SCALAR_TX, SCALAR_TY, SCALAR_TM, SCALAR_TN, SCALAR_DIM_SLICE, SCALAR_KEY_SLICE };
+static const char *const algorithm_names[CLATTN_ALGORITHM_COUNT] = {
+    [CLATTN_ALGORITHM_PREFILL] = "prefill", [CLATTN_ALGORITHM_DECODE] = "decode",
+    [CLATTN_ALGORITHM_COMBINE] = "combine", [CLATTN_ALGORITHM_APPEND] = "append",
+    [CLATTN_ALGORITHM_GATHER] = "gather",
+};
 
 const clattn_fragment *clattn_fragment_row(clattn_fragment_id id)
 {
@@ -41,14 +36,46 @@ const clattn_fragment *clattn_fragment_row(clattn_fragment_id id)
 clattn_fragment_id clattn_fragment_named(const char *name)
 {
     int id = 0;
-    while (id < CLATTN_FRAGMENT_COUNT && strcmp(fragments[id].name, name) != 0)
+    while (id < CLATTN_FRAGMENT_COUNT &&
+           (fragments[id].role != CLATTN_ROLE_PLAN || strcmp(fragments[id].name, name) != 0))
         id++;
     return (clattn_fragment_id)id;
 }
 
 clattn_fragment_id clattn_fragment_of(clattn_fragment_id fragment, clattn_algorithm algorithm)
 {
-    return algorithm == CLATTN_ALGORITHM_DECODE ? fragments[fragment].decode : fragment;
+    switch (algorithm) {
+    case CLATTN_ALGORITHM_PREFILL:
+        return fragment;
+    case CLATTN_ALGORITHM_DECODE:
+        return fragments[fragment].decode;
+    case CLATTN_ALGORITHM_COMBINE:
+        return CLATTN_FRAGMENT_LINE;
+    default:
+        return CLATTN_FRAGMENT_GROUP;
+    }
+}
+
+clattn_fragment_id clattn_fragment_of_kernel(clattn_algorithm algorithm, const char *name)
+{
+    int id = 0;
+    while (id < CLATTN_FRAGMENT_COUNT &&
+           (clattn_space_size(algorithm, (clattn_fragment_id)id) == 0 || strcmp(fragments[id].name, name) != 0))
+        id++;
+    return (clattn_fragment_id)id;
+}
+
+const char *clattn_algorithm_name(clattn_algorithm algorithm)
+{
+    return algorithm_names[algorithm];
+}
+
+clattn_algorithm clattn_algorithm_named(const char *name)
+{
+    int algorithm = 0;
+    while (algorithm < CLATTN_ALGORITHM_COUNT && strcmp(algorithm_names[algorithm], name) != 0)
+        algorithm++;
+    return (clattn_algorithm)algorithm;
 }
 
 const clattn_tile *clattn_tile_row(size_t i)
@@ -67,11 +94,15 @@ int32_t clattn_tile_rows(const clattn_tile *tile)
     const int32_t *p = tile->parameters;
     switch (tile->fragment) {
     case CLATTN_FRAGMENT_LANES:
-        return p[LANES_LANES] * p[LANES_VECTORS];
+        return p[CLATTN_LANES_LANES] * p[CLATTN_LANES_VECTORS];
     case CLATTN_FRAGMENT_DIMS:
-        return p[DIMS_ROWS];
+        return p[CLATTN_DIMS_ROWS];
+    case CLATTN_FRAGMENT_SCALAR:
+        return p[CLATTN_SCALAR_TY] * p[CLATTN_SCALAR_TM];
+    case CLATTN_FRAGMENT_GROUP:
+        return p[CLATTN_GROUP_ROWS];
     default:
-        return p[SCALAR_TY] * p[SCALAR_TM];
+        return 1;
     }
 }
 
@@ -80,18 +111,29 @@ int32_t clattn_tile_keys(const clattn_tile *tile)
     const int32_t *p = tile->parameters;
     switch (tile->fragment) {
     case CLATTN_FRAGMENT_LANES:
-        return p[LANES_KEYS];
+        return p[CLATTN_LANES_KEYS];
     case CLATTN_FRAGMENT_DIMS:
-        return p[DIMS_KEYS];
+        return p[CLATTN_DIMS_KEYS];
+    case CLATTN_FRAGMENT_SCALAR:
+        return p[CLATTN_SCALAR_TX] * p[CLATTN_SCALAR_TN];
     default:
-        return p[SCALAR_TX] * p[SCALAR_TN];
+        return 0;
     }
 }
 
 size_t clattn_tile_work_group_size(const clattn_tile *tile)
 {
     const int32_t *p = tile->parameters;
-    return tile->fragment == CLATTN_FRAGMENT_SCALAR ? (size_t)(p[SCALAR_TX] * p[SCALAR_TY]) : 1;
+    switch (tile->fragment) {
+    case CLATTN_FRAGMENT_SCALAR:
+        return (size_t)(p[CLATTN_SCALAR_TX] * p[CLATTN_SCALAR_TY]);
+    case CLATTN_FRAGMENT_LINE:
+        return (size_t)p[CLATTN_LINE_LOCAL];
+    case CLATTN_FRAGMENT_GROUP:
+        return (size_t)(p[CLATTN_GROUP_LANES] * p[CLATTN_GROUP_ROWS]);
+    default:
+        return 1;
+    }
 }
 
 /* cl/frag_scalar.clh: FRAG_LOCAL_FLOATS. */
@@ -101,28 +143,63 @@ uint64_t clattn_tile_local_bytes(const clattn_tile *tile, const clattn_tile_prob
         return 0;
     const int32_t *p = tile->parameters;
     const int32_t rows = clattn_tile_rows(tile), keys = clattn_tile_keys(tile);
-    const int32_t qk = p[SCALAR_DIM_SLICE] * (rows + keys);
-    const int32_t pv = keys * rows + p[SCALAR_KEY_SLICE] * problem->v_head_dim;
+    const int32_t qk = p[CLATTN_SCALAR_DIM_SLICE] * (rows + keys);
+    const int32_t pv = keys * rows + p[CLATTN_SCALAR_KEY_SLICE] * problem->v_head_dim;
     const int32_t places = problem->paged ? 2 * keys + 1 : 0;
-    const int32_t floats = (qk > pv ? qk : pv) + rows * (p[SCALAR_TX] + 1) + places;
+    const int32_t floats = (qk > pv ? qk : pv) + rows * (p[CLATTN_SCALAR_TX] + 1) + places;
     return (uint64_t)(floats + 3) / 4 * 16;
+}
+
+bool clattn_tile_equal(const clattn_tile *a, const clattn_tile *b)
+{
+    return a->algorithm == b->algorithm && a->fragment == b->fragment &&
+           memcmp(a->parameters, b->parameters, sizeof(a->parameters)) == 0;
+}
+
+int clattn_fragment_parameters(clattn_fragment_id id)
+{
+    int count = 0;
+    while (count < CLATTN_TILE_MAX_PARAMETERS && fragments[id].parameters[count].name)
+        count++;
+    return count;
 }
 
 void clattn_tile_name(const clattn_tile *tile, char name[CLATTN_TILE_NAME_SIZE])
 {
     const clattn_fragment *fragment = &fragments[tile->fragment];
     size_t used = 0;
-    for (int i = 0; i < CLATTN_TILE_MAX_PARAMETERS && fragment->parameters[i].name; i++)
+    for (int i = 0; i < clattn_fragment_parameters(tile->fragment); i++)
         used += (size_t)snprintf(name + used, CLATTN_TILE_NAME_SIZE - used, "%s%s%" PRId32, i ? "_" : "",
                                  fragment->parameters[i].name, tile->parameters[i]);
+}
+
+bool clattn_tile_parse(clattn_algorithm algorithm, clattn_fragment_id fragment, const char *name, clattn_tile *tile)
+{
+    char again[CLATTN_TILE_NAME_SIZE];
+    const char *at = name;
+    *tile = (clattn_tile){ .algorithm = algorithm, .fragment = fragment };
+    for (int i = 0; i < clattn_fragment_parameters(fragment); i++) {
+        at += strcspn(at, "0123456789");
+        char *end = NULL;
+        const long value = strtol(at, &end, 10);
+        if (end == at || value > INT32_MAX)
+            return false;
+        tile->parameters[i] = (int32_t)value;
+        at = end;
+    }
+    clattn_tile_name(tile, again);
+    return strcmp(name, again) == 0;
 }
 
 void clattn_tile_options(const clattn_tile *tile, char options[CLATTN_TILE_OPTIONS_SIZE])
 {
     const clattn_fragment *fragment = &fragments[tile->fragment];
-    size_t used = (size_t)snprintf(options, CLATTN_TILE_OPTIONS_SIZE, "-D%s", fragment->constant);
-    for (int i = 0; i < CLATTN_TILE_MAX_PARAMETERS && fragment->parameters[i].name; i++)
-        used += (size_t)snprintf(options + used, CLATTN_TILE_OPTIONS_SIZE - used, " -D%s=%" PRId32,
+    size_t used = 0;
+    options[0] = '\0';
+    if (fragment->constant)
+        used = (size_t)snprintf(options, CLATTN_TILE_OPTIONS_SIZE, "-D%s ", fragment->constant);
+    for (int i = 0; i < clattn_fragment_parameters(tile->fragment); i++)
+        used += (size_t)snprintf(options + used, CLATTN_TILE_OPTIONS_SIZE - used, "%s-D%s=%" PRId32, i ? " " : "",
                                  fragment->parameters[i].constant, tile->parameters[i]);
 }
 
@@ -131,6 +208,8 @@ bool clattn_tile_is_default_on(const clattn_tile *tile, const clattn_device_info
     switch (tile->where) {
     case WHERE_NVIDIA:
         return strstr(info->vendor, "NVIDIA") != NULL;
+    case WHERE_CPU:
+        return strcmp(info->type, "cpu") == 0;
     case WHERE_WIDTH8:
         return info->native_vector_width_float >= 8;
     case WHERE_WIDTH16:
@@ -140,27 +219,12 @@ bool clattn_tile_is_default_on(const clattn_tile *tile, const clattn_device_info
     }
 }
 
-bool clattn_tile_fits(const clattn_tile *tile, const clattn_tile_problem *problem, const clattn_device_info *info,
-                      char *why, size_t why_size)
+const clattn_tile *clattn_tile_default(clattn_algorithm algorithm, clattn_fragment_id fragment,
+                                       const clattn_tile_problem *problem, const clattn_device_info *info)
 {
-    const size_t group = clattn_tile_work_group_size(tile);
-    if (group > info->max_work_group_size) {
-        snprintf(why, why_size, "work-group size %zu is over the device's limit, %zu", group,
-                 info->max_work_group_size);
-        return false;
-    }
-    const uint64_t local = clattn_tile_local_bytes(tile, problem);
-    if (local > info->local_mem_size) {
-        snprintf(why, why_size, "%" PRIu64 " bytes of local memory are over the device's limit, %" PRIu64, local,
-                 info->local_mem_size);
-        return false;
-    }
-    const int32_t *p = tile->parameters;
-    const int32_t outputs = p[SCALAR_TM] * problem->v_head_dim / p[SCALAR_TX];
-    if (tile->fragment == CLATTN_FRAGMENT_SCALAR && group > 1 && outputs > MAX_OUTPUTS_PER_WORK_ITEM) {
-        snprintf(why, why_size, "%" PRId32 " sums a work-item would not fit registers (%d do)", outputs,
-                 MAX_OUTPUTS_PER_WORK_ITEM);
-        return false;
-    }
-    return true;
+    for (size_t i = 0; i < sizeof(tiles) / sizeof(tiles[0]); i++)
+        if (tiles[i].algorithm == algorithm && tiles[i].fragment == fragment &&
+            clattn_tile_is_default_on(&tiles[i], info) && clattn_tile_fits(&tiles[i], problem, info, NULL, 0))
+            return &tiles[i];
+    return NULL;
 }

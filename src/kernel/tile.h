@@ -48,6 +48,20 @@ typedef struct clattn_fragment {
     } parameters[CLATTN_TILE_MAX_PARAMETERS];
 } clattn_fragment;
 
+/* Positions of the parameters in a tile, as fragments.def has them. */
+enum { CLATTN_LANES_LANES, CLATTN_LANES_VECTORS, CLATTN_LANES_KEYS, CLATTN_LANES_KEY_BLOCK, CLATTN_LANES_DIM_BLOCK };
+enum { CLATTN_DIMS_LANES, CLATTN_DIMS_ROWS, CLATTN_DIMS_KEYS, CLATTN_DIMS_DIM_BLOCK };
+enum {
+    CLATTN_SCALAR_TX,
+    CLATTN_SCALAR_TY,
+    CLATTN_SCALAR_TM,
+    CLATTN_SCALAR_TN,
+    CLATTN_SCALAR_DIM_SLICE,
+    CLATTN_SCALAR_KEY_SLICE
+};
+enum { CLATTN_LINE_LOCAL };
+enum { CLATTN_GROUP_LANES, CLATTN_GROUP_ROWS, CLATTN_GROUP_TOKENS };
+
 typedef struct clattn_tile {
     clattn_algorithm algorithm;
     clattn_fragment_id fragment;
@@ -68,6 +82,9 @@ clattn_fragment_id clattn_fragment_named(const char *name);
 clattn_fragment_id clattn_fragment_of(clattn_fragment_id fragment, clattn_algorithm algorithm);
 /* The fragment with this name that such kernels may have; CLATTN_FRAGMENT_COUNT when there is none. */
 clattn_fragment_id clattn_fragment_of_kernel(clattn_algorithm algorithm, const char *name);
+
+/* How many parameters its tiles have. */
+int clattn_fragment_parameters(clattn_fragment_id id);
 
 /* "prefill", "decode", ...; and back: CLATTN_ALGORITHM_COUNT when no kernel has this name. */
 const char *clattn_algorithm_name(clattn_algorithm algorithm);
@@ -108,5 +125,10 @@ const clattn_tile *clattn_tile_default(clattn_algorithm algorithm, clattn_fragme
 /* Whether the device can run the tile, by its limits and the tile's own rules; else a reason in `why`. */
 bool clattn_tile_fits(const clattn_tile *tile, const clattn_tile_problem *problem, const clattn_device_info *info,
                       char *why, size_t why_size);
+
+/* Whether a tile that fits can be fast there, as far as registers and the width of the device tell: a hint for the
+ * tuner, which measures no others; else a reason in `why`. */
+bool clattn_tile_suits(const clattn_tile *tile, const clattn_tile_problem *problem, const clattn_device_info *info,
+                       char *why, size_t why_size);
 
 #endif

@@ -31,14 +31,12 @@ static clattn_status compile(clattn_append_plan *plan)
 {
     for (int launch = 0; launch < clattn_append_launches(plan); launch++) {
         const clattn_append_plane *plane = &plan->planes[launch];
-        char options[96];
-        if (copies(plane))
-            snprintf(options, sizeof(options), "-DAPPEND_COPIES -DGROUP_TOKENS=%d", plan->group_tokens);
-        else
-            snprintf(options, sizeof(options), "-DFROM_DTYPE=%d -DTO_DTYPE=%d -DGROUP_TOKENS=%d", (int)plane->src_dtype,
-                     (int)plane->dtype, plan->group_tokens);
-        CLATTN_TRY(
-            clattn_group_kernel_get(plan->device, "append.cl", "clattn_append", options, &plan->kernels[launch]));
+        char options[64] = "-DAPPEND_COPIES";
+        if (!copies(plane))
+            snprintf(options, sizeof(options), "-DFROM_DTYPE=%d -DTO_DTYPE=%d", (int)plane->src_dtype,
+                     (int)plane->dtype);
+        CLATTN_TRY(clattn_group_kernel_get(plan->device, "append.cl", "clattn_append", options, &plan->tiles[launch],
+                                           &plan->kernels[launch]));
     }
     return CLATTN_OK;
 }
@@ -58,18 +56,25 @@ static clattn_status build(clattn_append_plan *plan)
     return clattn_kernels_warm_up(plan->device, kernels, CLATTN_APPEND_MAX_PLANES, first_launch, plan);
 }
 
-clattn_status clattn_append_plan_build(clattn_device *device, const clattn_append_desc *desc, clattn_append_plan **out)
+/* A plane without keys or values, of no dims, is left out. */
+static void take_plane(clattn_append_plan *plan, const clattn_append_plane *plane, const clattn_tile *tile)
+{
+    if (plane->head_dim == 0)
+        return;
+    plan->planes[plan->num_planes] = *plane;
+    plan->tiles[plan->num_planes++] = tile ? *tile : clattn_group_default(plan->device, CLATTN_ALGORITHM_APPEND);
+}
+
+clattn_status clattn_append_plan_build(clattn_device *device, const clattn_append_desc *desc, const clattn_tile *k_tile,
+                                       const clattn_tile *v_tile, clattn_append_plan **out)
 {
     clattn_append_plan *plan = calloc(1, sizeof(*plan));
     if (!plan)
         return clattn_fail(CLATTN_OUT_OF_MEMORY, "no memory for a plan");
     plan->device = clattn_device_retain(device);
     plan->desc = *desc;
-    plan->group_tokens = clattn_group_tokens(device);
-    if (desc->k.head_dim > 0)
-        plan->planes[plan->num_planes++] = desc->k;
-    if (desc->v.head_dim > 0)
-        plan->planes[plan->num_planes++] = desc->v;
+    take_plane(plan, &desc->k, k_tile);
+    take_plane(plan, &desc->v, v_tile);
     plan->shares_kernel = plan->num_planes == 2 && same_kernel(&plan->planes[0], &plan->planes[1]);
     const clattn_status status = build(plan);
     if (status != CLATTN_OK) {
@@ -154,9 +159,8 @@ clattn_status clattn_append_enqueue(const clattn_append_plan *plan, int launch, 
     const int planes = plan->shares_kernel ? 2 : 1;
     const append_args args = args_of(plan, launch, planes, call);
     const clattn_group_kernel *group = &plan->kernels[launch];
-    const size_t chunks = ((size_t)call->tokens + (size_t)plan->group_tokens - 1) / (size_t)plan->group_tokens;
-    const size_t local[3] = { group->lanes, group->rows, 1 };
-    const size_t global[3] = { local[0] * (chunks ? chunks : 1), local[1], (size_t)planes };
+    const size_t local[3] = { clattn_group_lanes(group), clattn_group_rows(group), 1 };
+    const size_t global[3] = { local[0] * clattn_group_chunks(group, call->tokens), local[1], (size_t)planes };
     pthread_mutex_lock(&group->kernel->lock);
     cl_int code =
         set_arguments(group->kernel->handle, &args, call, &call->planes[launch], &call->planes[launch + planes - 1]);

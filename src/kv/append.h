@@ -13,9 +13,9 @@
 struct clattn_append_plan {
     clattn_device *device;
     clattn_append_desc desc;
-    int32_t group_tokens;
     int num_planes; /* present, keys first */
     clattn_append_plane planes[CLATTN_APPEND_MAX_PLANES];
+    clattn_tile tiles[CLATTN_APPEND_MAX_PLANES];           /* a plane's; both planes in one launch take the first's */
     bool shares_kernel;                                    /* both planes go in one launch */
     clattn_group_kernel kernels[CLATTN_APPEND_MAX_PLANES]; /* a launch's */
 };
@@ -34,8 +34,10 @@ typedef struct clattn_append_call {
     clattn_append_plane_call planes[CLATTN_APPEND_MAX_PLANES];
 } clattn_append_call;
 
-/* clattn_append_plan_create with checked arguments; see there for the errors. */
-clattn_status clattn_append_plan_build(clattn_device *device, const clattn_append_desc *desc, clattn_append_plan **out);
+/* clattn_append_plan_create with checked arguments, and each plane's tile, NULL for the built-in default; see there for
+ * the errors. */
+clattn_status clattn_append_plan_build(clattn_device *device, const clattn_append_desc *desc, const clattn_tile *k_tile,
+                                       const clattn_tile *v_tile, clattn_append_plan **out);
 void clattn_append_plan_free(clattn_append_plan *plan);
 
 /* How many launches a run has, and one of them: sets the kernel's arguments and enqueues it; its lock is taken here.

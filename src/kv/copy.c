@@ -24,7 +24,8 @@ static clattn_status compile(clattn_copy_plan *plan)
     plan->segment = cpu ? CPU_SEGMENT : GPU_SEGMENT;
     snprintf(options, sizeof(options), "-DCOPY_SEGMENT=%d%s", plan->segment,
              CLATTN_HAS_QUIRK(plan->device, NO_ARG_INDEX) ? " -DCOPY_HELD_ARGS" : "");
-    return clattn_group_kernel_get(plan->device, "copy.cl", "clattn_copy", options, &plan->group);
+    const clattn_tile as_append = clattn_group_default(plan->device, CLATTN_ALGORITHM_APPEND);
+    return clattn_group_kernel_get(plan->device, "copy.cl", "clattn_copy", options, &as_append, &plan->group);
 }
 
 static clattn_status first_launch(void *user, int index, cl_command_queue queue, cl_mem memory)
@@ -114,8 +115,8 @@ clattn_status clattn_copy_enqueue(const clattn_copy_plan *plan, const clattn_pag
     const copy_args args = args_of(move);
     const clattn_group_kernel *group = &plan->group;
     const size_t segments = ((size_t)move->bytes + (size_t)plan->segment - 1) / (size_t)plan->segment;
-    const size_t chunks = (segments + group->rows - 1) / group->rows;
-    const size_t local[3] = { group->lanes, group->rows, 1 };
+    const size_t rows = clattn_group_rows(group), chunks = (segments + rows - 1) / rows;
+    const size_t local[3] = { clattn_group_lanes(group), rows, 1 };
     const size_t global[3] = { local[0] * (chunks ? chunks : 1), local[1], move->count ? (size_t)move->count : 1 };
     pthread_mutex_lock(&group->kernel->lock);
     cl_int code = set_arguments(group->kernel->handle, &args, move);

@@ -15,16 +15,14 @@ static bool copies(const clattn_gather_desc *desc)
     return desc->dtype == desc->out_dtype;
 }
 
-static clattn_status compile(clattn_gather_plan *plan)
+static clattn_status compile(clattn_gather_plan *plan, const clattn_tile *tile)
 {
-    char options[96];
-    plan->group_tokens = clattn_group_tokens(plan->device);
-    if (copies(&plan->desc))
-        snprintf(options, sizeof(options), "-DGATHER_COPIES -DGROUP_TOKENS=%d", plan->group_tokens);
-    else
-        snprintf(options, sizeof(options), "-DFROM_DTYPE=%d -DTO_DTYPE=%d -DGROUP_TOKENS=%d", (int)plan->desc.dtype,
-                 (int)plan->desc.out_dtype, plan->group_tokens);
-    return clattn_group_kernel_get(plan->device, "gather.cl", "clattn_gather", options, &plan->group);
+    char options[64] = "-DGATHER_COPIES";
+    if (!copies(&plan->desc))
+        snprintf(options, sizeof(options), "-DFROM_DTYPE=%d -DTO_DTYPE=%d", (int)plan->desc.dtype,
+                 (int)plan->desc.out_dtype);
+    const clattn_tile own = tile ? *tile : clattn_group_default(plan->device, CLATTN_ALGORITHM_GATHER);
+    return clattn_group_kernel_get(plan->device, "gather.cl", "clattn_gather", options, &own, &plan->group);
 }
 
 static clattn_status first_launch(void *user, int index, cl_command_queue queue, cl_mem memory)
@@ -36,7 +34,8 @@ static clattn_status first_launch(void *user, int index, cl_command_queue queue,
     return clattn_gather_enqueue(user, &call, queue, 0, NULL, NULL);
 }
 
-clattn_status clattn_gather_plan_build(clattn_device *device, const clattn_gather_desc *desc, clattn_gather_plan **out)
+clattn_status clattn_gather_plan_build(clattn_device *device, const clattn_gather_desc *desc, const clattn_tile *tile,
+                                       clattn_gather_plan **out)
 {
     clattn_gather_plan *plan = calloc(1, sizeof(*plan));
     if (!plan)
@@ -45,7 +44,7 @@ clattn_status clattn_gather_plan_build(clattn_device *device, const clattn_gathe
     plan->desc = *desc;
     if (plan->desc.block_table_stride == 0)
         plan->desc.block_table_stride = desc->max_pages;
-    clattn_status status = compile(plan);
+    clattn_status status = compile(plan, tile);
     if (status == CLATTN_OK)
         status = clattn_kernels_warm_up(device, &plan->group.kernel, 1, first_launch, plan);
     if (status != CLATTN_OK) {
@@ -125,10 +124,10 @@ static cl_int set_and_enqueue(const clattn_gather_plan *plan, const clattn_gathe
         code = clSetKernelArg(kernel, (cl_uint)i + 1, sizeof(cl_mem), &call->memory[i]);
     if (code != CL_SUCCESS)
         return code;
-    const size_t chunks = ((size_t)call->out_len + (size_t)plan->group_tokens - 1) / (size_t)plan->group_tokens;
     const size_t sequences = call->batch < CLATTN_MAX_GROUPS_Z ? (size_t)call->batch : CLATTN_MAX_GROUPS_Z;
-    const size_t local[3] = { plan->group.lanes, plan->group.rows, 1 };
-    const size_t global[3] = { local[0] * (chunks ? chunks : 1), local[1], sequences ? sequences : 1 };
+    const size_t local[3] = { clattn_group_lanes(&plan->group), clattn_group_rows(&plan->group), 1 };
+    const size_t global[3] = { local[0] * clattn_group_chunks(&plan->group, call->out_len), local[1],
+                               sequences ? sequences : 1 };
     return clEnqueueNDRangeKernel(queue, kernel, 3, NULL, global, local, num_wait, wait_list, event);
 }
 

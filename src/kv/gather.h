@@ -12,7 +12,6 @@ struct clattn_gather_plan {
     clattn_device *device;
     clattn_gather_desc desc; /* block_table_stride set */
     clattn_group_kernel group;
-    int32_t group_tokens;
 };
 
 typedef enum clattn_gather_argument {
@@ -34,7 +33,8 @@ typedef struct clattn_gather_call {
 } clattn_gather_call;
 
 /* clattn_gather_plan_create with checked arguments; see there for the errors. */
-clattn_status clattn_gather_plan_build(clattn_device *device, const clattn_gather_desc *desc, clattn_gather_plan **out);
+clattn_status clattn_gather_plan_build(clattn_device *device, const clattn_gather_desc *desc, const clattn_tile *tile,
+                                       clattn_gather_plan **out);
 void clattn_gather_plan_free(clattn_gather_plan *plan);
 
 /* Sets the kernel's arguments and enqueues it; its lock is taken here. batch 0: one group, which does nothing. */

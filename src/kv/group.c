@@ -5,45 +5,52 @@
 
 #include "util/status.h"
 
-/* Of groups where work-items run side by side; on a CPU they would be one loop inside another. */
-#define GROUP_LANES 32
-#define GROUP_ROWS  8
-
-#define CPU_TOKENS 16
-#define GPU_TOKENS 8
-
-static bool is_cpu(const clattn_device *device)
-{
-    return (clattn_device_type(device) & CL_DEVICE_TYPE_CPU) != 0;
-}
-
 static clattn_status compile(clattn_device *device, const char *source, const char *entry, const char *options,
                              clattn_group_kernel *out)
 {
-    char all[192];
-    snprintf(all, sizeof(all), "%s -DGROUP_LANES=%zu -DGROUP_ROWS=%zu", options, out->lanes, out->rows);
+    char tile[CLATTN_TILE_OPTIONS_SIZE], all[2 * CLATTN_TILE_OPTIONS_SIZE];
+    clattn_tile_options(&out->tile, tile);
+    snprintf(all, sizeof(all), "%s %s", options, tile);
     const clattn_kernel_spec spec = { source, entry, all };
     return clattn_kernel_get(device, &spec, &out->kernel);
 }
 
-/* A built kernel may allow less than its device; one work-item runs everywhere. */
-clattn_status clattn_group_kernel_get(clattn_device *device, const char *source, const char *entry, const char *options,
-                                      clattn_group_kernel *out)
+clattn_tile clattn_group_default(const clattn_device *device, clattn_algorithm algorithm)
 {
-    const bool fits = clattn_device_probed(device)->max_work_group_size >= GROUP_LANES * GROUP_ROWS;
-    const bool wide = fits && !is_cpu(device);
-    *out = (clattn_group_kernel){ .lanes = wide ? GROUP_LANES : 1, .rows = wide ? GROUP_ROWS : 1 };
+    const clattn_tile_problem any = { 0 };
+    return *clattn_tile_default(algorithm, CLATTN_FRAGMENT_GROUP, &any, clattn_device_probed(device));
+}
+
+clattn_status clattn_group_kernel_get(clattn_device *device, const char *source, const char *entry, const char *options,
+                                      const clattn_tile *tile, clattn_group_kernel *out)
+{
+    *out = (clattn_group_kernel){ .tile = *tile };
     CLATTN_TRY(compile(device, source, entry, options, out));
-    if (out->kernel->max_work_group_size >= out->lanes * out->rows)
+    if (out->kernel->max_work_group_size >= clattn_tile_work_group_size(tile))
         return CLATTN_OK;
+    clattn_log(device, CLATTN_LOG_INFO, "%s: groups of 1 work-item, since the built kernel allows %zu, under %zu",
+               source, out->kernel->max_work_group_size, clattn_tile_work_group_size(tile));
     clattn_kernel_release(out->kernel);
-    *out = (clattn_group_kernel){ .lanes = 1, .rows = 1 };
+    out->kernel = NULL;
+    out->tile.parameters[CLATTN_GROUP_LANES] = out->tile.parameters[CLATTN_GROUP_ROWS] = 1;
     return compile(device, source, entry, options, out);
 }
 
-int32_t clattn_group_tokens(const clattn_device *device)
+size_t clattn_group_lanes(const clattn_group_kernel *group)
 {
-    return is_cpu(device) ? CPU_TOKENS : GPU_TOKENS;
+    return (size_t)group->tile.parameters[CLATTN_GROUP_LANES];
+}
+
+size_t clattn_group_rows(const clattn_group_kernel *group)
+{
+    return (size_t)group->tile.parameters[CLATTN_GROUP_ROWS];
+}
+
+size_t clattn_group_chunks(const clattn_group_kernel *group, int32_t tokens)
+{
+    const size_t each = (size_t)group->tile.parameters[CLATTN_GROUP_TOKENS];
+    const size_t chunks = ((size_t)tokens + each - 1) / each;
+    return chunks ? chunks : 1;
 }
 
 int32_t clattn_copy_unit(const int64_t *numbers, int count)

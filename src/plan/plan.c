@@ -9,12 +9,8 @@
 
 #include "kernel/first_launch.h"
 #include "plan/arguments.h"
+#include "plan/candidates.h"
 #include "util/status.h"
-
-/* Keys a split where nothing else is asked, rounded up to the tile: large against the merge's cost, and small enough
- * that one long sequence fills a GPU. */
-#define DEFAULT_SPLIT_SIZE 512
-#define MAX_SPLIT_SIZE     (1 << 30)
 
 _Static_assert(CLATTN_PLAN_MAX_KERNELS >= CLATTN_STEP_COUNT, "clattn_plan_info has room for every step");
 
@@ -52,55 +48,15 @@ __attribute__((format(printf, 2, 3))) static void refuse(clattn_plan *plan, cons
     plan->refused = text;
 }
 
-static clattn_tile_problem tile_problem(const clattn_problem *problem, const clattn_tile *tile)
-{
-    return (clattn_tile_problem){ .head_dim = clattn_dim_class(tile->fragment, problem->desc.head_dim),
-                                  .v_head_dim = clattn_dim_class(tile->fragment, problem->desc.v_head_dim),
-                                  .paged = problem->paged };
-}
-
 static clattn_status choose_fragment(clattn_plan *plan, const char *wanted)
 {
     const char *name = wanted ? wanted : clattn_preferred_fragment(plan->device);
     plan->fragment = clattn_fragment_named(name);
-    if (plan->fragment == CLATTN_FRAGMENT_COUNT || !clattn_fragment_row(plan->fragment)->makes_plans)
+    if (plan->fragment == CLATTN_FRAGMENT_COUNT)
         return clattn_fail(CLATTN_INVALID_ARGUMENT, "fragment is \"%s\"; it has to be \"%s\" or \"%s\"", name,
                            clattn_fragment_row(CLATTN_FRAGMENT_SCALAR)->name,
                            clattn_fragment_row(CLATTN_FRAGMENT_LANES)->name);
     return CLATTN_OK;
-}
-
-static bool is_of_plan(const clattn_plan *plan, const clattn_tile *tile, clattn_algorithm algorithm)
-{
-    return tile->algorithm == algorithm && tile->fragment == clattn_fragment_of(plan->fragment, algorithm);
-}
-
-static bool is_tile_named(const clattn_plan *plan, const clattn_tile *tile, clattn_algorithm algorithm,
-                          const char *wanted)
-{
-    char name[CLATTN_TILE_NAME_SIZE];
-    clattn_tile_name(tile, name);
-    return is_of_plan(plan, tile, algorithm) && strcmp(name, wanted) == 0;
-}
-
-static clattn_status check_tile_name(const clattn_plan *plan, const char *argument, clattn_algorithm algorithm,
-                                     const char *wanted)
-{
-    for (size_t i = 0; wanted && clattn_tile_row(i); i++)
-        if (is_tile_named(plan, clattn_tile_row(i), algorithm, wanted))
-            return CLATTN_OK;
-    if (!wanted)
-        return CLATTN_OK;
-    return clattn_fail(CLATTN_INVALID_ARGUMENT, "%s is \"%s\"; it has to be a tile of %s in tiles.def", argument,
-                       wanted, clattn_fragment_row(clattn_fragment_of(plan->fragment, algorithm))->name);
-}
-
-static bool is_candidate(const clattn_plan *plan, const clattn_tile *tile, clattn_algorithm algorithm,
-                         const char *wanted)
-{
-    if (wanted)
-        return is_tile_named(plan, tile, algorithm, wanted);
-    return is_of_plan(plan, tile, algorithm) && clattn_tile_is_default_on(tile, clattn_device_probed(plan->device));
 }
 
 /* See CLATTN_ROLLED in cl/arith.clh. */
@@ -109,13 +65,14 @@ static bool is_rolled(const clattn_plan *plan, const clattn_tile *tile)
     return tile->fragment == CLATTN_FRAGMENT_SCALAR && (clattn_device_type(plan->device) & CL_DEVICE_TYPE_CPU) != 0;
 }
 
-static char *step_options(const clattn_plan *plan, const clattn_step *step)
+static char *step_options(const clattn_plan *plan, clattn_step_kind kind)
 {
+    const clattn_step *step = &plan->steps[kind];
     const clattn_attention_desc *d = &plan->problem.desc;
     char tile[CLATTN_TILE_OPTIONS_SIZE], options[2 * CLATTN_TILE_OPTIONS_SIZE];
-    if (step->tile) {
-        const clattn_tile_problem dims = tile_problem(&plan->problem, step->tile);
-        clattn_tile_options(step->tile, tile);
+    clattn_tile_options(&step->tile, tile);
+    if (kind != CLATTN_STEP_COMBINE) {
+        const clattn_tile_problem dims = clattn_problem_of_tile(&plan->problem, step->tile.fragment);
         snprintf(options, sizeof(options),
                  "%s -DCLATTN_HEAD_DIM=%" PRId32 " -DCLATTN_V_HEAD_DIM=%" PRId32 " -DCLATTN_MASK_CLASS=%d"
                  " -DCLATTN_Q_DTYPE=%d -DCLATTN_K_DTYPE=%d -DCLATTN_V_DTYPE=%d -DCLATTN_O_DTYPE=%d%s%s%s%s",
@@ -123,10 +80,9 @@ static char *step_options(const clattn_plan *plan, const clattn_step *step)
                  (int)d->v_dtype, (int)d->o_dtype, plan->problem.paged ? " -DCLATTN_PAGED" : "",
                  CLATTN_HAS_QUIRK(plan->device, FAST_EXP2) ? " -DCLATTN_EXP2_NATIVE" : "",
                  CLATTN_HAS_QUIRK(plan->device, PREFETCH_BUILTIN) ? " -DCLATTN_PREFETCH_BUILTIN" : "",
-                 is_rolled(plan, step->tile) ? " -DCLATTN_ROLLED" : "");
+                 is_rolled(plan, &step->tile) ? " -DCLATTN_ROLLED" : "");
     } else {
-        snprintf(options, sizeof(options), "-DCOMBINE_LOCAL_SIZE=%zu -DCLATTN_O_DTYPE=%d", step->local_size,
-                 (int)d->o_dtype);
+        snprintf(options, sizeof(options), "%s -DCLATTN_O_DTYPE=%d", tile, (int)d->o_dtype);
     }
     return strdup(options);
 }
@@ -134,7 +90,7 @@ static char *step_options(const clattn_plan *plan, const clattn_step *step)
 static clattn_status compile_step(clattn_plan *plan, clattn_step_kind kind)
 {
     clattn_step *step = &plan->steps[kind];
-    step->options = step_options(plan, step);
+    step->options = step_options(plan, kind);
     if (!step->options)
         return clattn_fail(CLATTN_OUT_OF_MEMORY, "no memory for build options");
     const clattn_kernel_spec spec = { step_rows[kind].source, step_rows[kind].entry, step->options };
@@ -151,58 +107,76 @@ static void release_step(clattn_step *step)
 }
 
 /* Sets the step's tile; returns false, with the reason noted, when limits known before the build forbid it. */
-static bool take_tile(clattn_plan *plan, clattn_step *step, const clattn_tile *tile)
+static bool take_candidate(clattn_plan *plan, clattn_step *step, const clattn_plan_candidate *candidate)
 {
-    const clattn_tile_problem dims = tile_problem(&plan->problem, tile);
+    const clattn_tile_problem dims = clattn_problem_of_tile(&plan->problem, candidate->tile.fragment);
     char why[REASON_SIZE];
-    clattn_tile_name(tile, step->tile_name);
-    if (!clattn_tile_fits(tile, &dims, clattn_device_probed(plan->device), why, sizeof(why))) {
-        refuse(plan, "tile %s: %s", step->tile_name, why);
-        return false;
-    }
-    step->tile = tile;
-    step->local_size = clattn_tile_work_group_size(tile);
-    return true;
+    step->tile = candidate->tile;
+    step->level = candidate->level;
+    step->split_size = candidate->split_size;
+    snprintf(step->source, sizeof(step->source), "%s", candidate->source);
+    clattn_tile_name(&step->tile, step->tile_name);
+    step->local_size = clattn_tile_work_group_size(&step->tile);
+    if (clattn_tile_fits(&step->tile, &dims, clattn_device_probed(plan->device), why, sizeof(why)))
+        return true;
+    refuse(plan, "tile %s: %s", step->tile_name, why);
+    return false;
 }
 
-/* Compiles a step with the first tile that the device's limits, the compiler and the built kernel's limit allow. */
-static clattn_status compile_first_tile(clattn_plan *plan, clattn_step_kind kind, clattn_algorithm algorithm,
-                                        const char *wanted)
+/* Compiles the step, if it is present, with the tile it has. *runs is false, with the reason noted, when the compiler
+ * or the built kernel's limit refuses it. */
+static clattn_status try_compile(clattn_plan *plan, clattn_step_kind kind, bool *runs)
 {
     clattn_step *step = &plan->steps[kind];
+    *runs = true;
+    if (!step->present)
+        return CLATTN_OK;
+    const clattn_status status = compile_step(plan, kind);
+    if (status == CLATTN_OK && step->kernel->max_work_group_size >= step->local_size)
+        return CLATTN_OK;
+    *runs = false;
+    if (status == CLATTN_BUILD_FAILED)
+        refuse(plan, "tile %s: %s", step->tile_name, clattn_last_error());
+    else if (status == CLATTN_OK)
+        refuse(plan, "tile %s: the built kernel's work-group limit is %zu, under %zu", step->tile_name,
+               step->kernel->max_work_group_size, step->local_size);
+    release_step(step);
+    return status;
+}
+
+/* Gives the step the first tile that the device's limits, the compiler and the built kernel's limit allow: the one that
+ * the caller names, or what was measured, then the built-in defaults. */
+static clattn_status choose_tile(clattn_plan *plan, clattn_step_kind kind, const clattn_plan_params *params)
+{
+    clattn_plan_candidates candidates;
     clattn_status failure = CLATTN_OK;
-    for (size_t i = 0; clattn_tile_row(i); i++) {
-        const clattn_tile *tile = clattn_tile_row(i);
-        if (!is_candidate(plan, tile, algorithm, wanted))
+    CLATTN_TRY(clattn_plan_candidates_of(plan, kind, params, &candidates));
+    for (int i = 0; i < candidates.count; i++) {
+        bool runs = false;
+        if (!take_candidate(plan, &plan->steps[kind], &candidates.rows[i]))
             continue;
-        if (!take_tile(plan, step, tile))
-            continue;
-        failure = step->present ? compile_step(plan, kind) : CLATTN_OK;
-        if (failure == CLATTN_OK && (!step->present || step->kernel->max_work_group_size >= step->local_size))
-            return CLATTN_OK;
-        if (failure != CLATTN_OK && failure != CLATTN_BUILD_FAILED)
+        failure = try_compile(plan, kind, &runs);
+        if (runs || (failure != CLATTN_OK && failure != CLATTN_BUILD_FAILED))
             return failure;
-        if (failure == CLATTN_BUILD_FAILED)
-            refuse(plan, "tile %s: %s", step->tile_name, clattn_last_error());
-        else
-            refuse(plan, "tile %s: the built kernel's work-group limit is %zu, under %zu", step->tile_name,
-                   step->kernel->max_work_group_size, step->local_size);
-        release_step(step);
     }
     if (failure == CLATTN_BUILD_FAILED)
         return failure;
-    return clattn_fail(CLATTN_UNSUPPORTED, "no %s tile of %s runs on this device: %.*s", step_rows[kind].name,
-                       clattn_fragment_row(clattn_fragment_of(plan->fragment, algorithm))->name,
+    return clattn_fail(CLATTN_UNSUPPORTED, "no %s tile of %s runs on this device: %.*s", clattn_step_name(kind),
+                       clattn_fragment_row(plan->steps[kind].tile.fragment)->name,
                        plan->refused ? (int)strcspn(plan->refused, "\n") : 0, plan->refused ? plan->refused : "");
 }
 
+/* What the caller asks for, else what was measured with the tile, else the default, in whole key tiles. */
 static clattn_status choose_split_size(clattn_plan *plan, int32_t wanted)
 {
-    const int32_t keys = clattn_tile_keys(plan->steps[CLATTN_STEP_DECODE].tile);
-    if (wanted < 0 || wanted > MAX_SPLIT_SIZE)
+    const clattn_step *decode = &plan->steps[CLATTN_STEP_DECODE];
+    const int32_t keys = clattn_tile_keys(&decode->tile);
+    const int32_t unasked = decode->split_size ? decode->split_size : CLATTN_DEFAULT_SPLIT_SIZE;
+    if (wanted < 0 || wanted > CLATTN_MAX_SPLIT_SIZE)
         return clattn_fail(CLATTN_INVALID_ARGUMENT, "split_size is %" PRId32 "; it has to be 0 to %d", wanted,
-                           MAX_SPLIT_SIZE);
-    plan->split_size = ((wanted ? wanted : DEFAULT_SPLIT_SIZE) + keys - 1) / keys * keys;
+                           CLATTN_MAX_SPLIT_SIZE);
+    plan->split_size = ((wanted ? wanted : unasked) + keys - 1) / keys * keys;
+    plan->uncapped_split_size = plan->split_size;
     return CLATTN_OK;
 }
 
@@ -212,58 +186,38 @@ static void cap_workspace(clattn_plan *plan, size_t cap)
     size_t size = 0;
     while (cap > 0 && plan->split_size < plan->problem.desc.max_kv_len &&
            (clattn_workspace_of_bounds(plan, &size) != CLATTN_OK || size > cap))
-        plan->split_size = plan->split_size > MAX_SPLIT_SIZE / 2 ? MAX_SPLIT_SIZE : 2 * plan->split_size;
+        plan->split_size = plan->split_size > CLATTN_MAX_SPLIT_SIZE / 2 ? CLATTN_MAX_SPLIT_SIZE : 2 * plan->split_size;
 }
 
-/* Combine's work-items share a row's dims; where decode has one work-item, it has them all. */
-static size_t combine_local_size(const clattn_plan *plan)
+/* Chooses anew, and compiles, a step whose tile was chosen before it was known to be present. */
+static clattn_status compile_chosen(clattn_plan *plan, clattn_step_kind kind, const clattn_plan_params *params)
 {
-    const size_t limit = clattn_device_probed(plan->device)->max_work_group_size;
-    const size_t wanted = plan->steps[CLATTN_STEP_DECODE].local_size == 1 ? 1 : 32;
-    return wanted < limit ? wanted : limit;
+    free(plan->refused); /* this pass notes the same again */
+    plan->refused = NULL;
+    plan->steps[kind].present = true;
+    return choose_tile(plan, kind, params);
 }
 
-static clattn_status compile_combine(clattn_plan *plan)
-{
-    clattn_step *step = &plan->steps[CLATTN_STEP_COMBINE];
-    step->local_size = combine_local_size(plan);
-    CLATTN_TRY(compile_step(plan, CLATTN_STEP_COMBINE));
-    if (step->kernel->max_work_group_size < step->local_size) {
-        release_step(step);
-        step->local_size = 1;
-        CLATTN_TRY(compile_step(plan, CLATTN_STEP_COMBINE));
-    }
-    return CLATTN_OK;
-}
-
-/* Decode's tile divides the sequences among the kernels, so it is chosen even where decode itself is not compiled. */
+/* Decode's tile divides the sequences among the kernels, so every tile is chosen even where its kernel is not compiled.
+ */
 static clattn_status compile_steps(clattn_plan *plan, const clattn_plan_params *params)
 {
     const clattn_attention_desc *d = &plan->problem.desc;
-    clattn_step *steps = plan->steps;
+    clattn_step *steps = plan->steps, *decode = &steps[CLATTN_STEP_DECODE];
     const int64_t most_rows = (int64_t)d->max_q_len * plan->problem.group;
-    steps[CLATTN_STEP_DECODE].present = true;
-    if (d->min_q_len > 0) {
-        steps[CLATTN_STEP_DECODE].present = false;
-        CLATTN_TRY(compile_first_tile(plan, CLATTN_STEP_DECODE, CLATTN_ALGORITHM_DECODE, params->decode_tile));
-        free(plan->refused); /* a second pass would note it again */
-        plan->refused = NULL;
-        steps[CLATTN_STEP_DECODE].present =
-            (int64_t)d->min_q_len * plan->problem.group <= clattn_tile_rows(steps[CLATTN_STEP_DECODE].tile);
-    }
-    if (steps[CLATTN_STEP_DECODE].present)
-        CLATTN_TRY(compile_first_tile(plan, CLATTN_STEP_DECODE, CLATTN_ALGORITHM_DECODE, params->decode_tile));
-    plan->decode_max_rows = clattn_tile_rows(steps[CLATTN_STEP_DECODE].tile);
+    const int64_t least_rows = (int64_t)d->min_q_len * plan->problem.group;
+    decode->present = d->min_q_len == 0;
+    CLATTN_TRY(choose_tile(plan, CLATTN_STEP_DECODE, params));
+    if (!decode->present && least_rows <= clattn_tile_rows(&decode->tile))
+        CLATTN_TRY(compile_chosen(plan, CLATTN_STEP_DECODE, params));
+    plan->decode_max_rows = clattn_tile_rows(&decode->tile);
     CLATTN_TRY(choose_split_size(plan, params->split_size));
     cap_workspace(plan, params->max_workspace_size);
 
     steps[CLATTN_STEP_PREFILL].present = most_rows > plan->decode_max_rows;
-    if (steps[CLATTN_STEP_PREFILL].present)
-        CLATTN_TRY(compile_first_tile(plan, CLATTN_STEP_PREFILL, CLATTN_ALGORITHM_PREFILL, params->prefill_tile));
-    steps[CLATTN_STEP_COMBINE].present = steps[CLATTN_STEP_DECODE].present && d->max_kv_len > plan->split_size;
-    if (steps[CLATTN_STEP_COMBINE].present)
-        CLATTN_TRY(compile_combine(plan));
-    return CLATTN_OK;
+    CLATTN_TRY(choose_tile(plan, CLATTN_STEP_PREFILL, params));
+    steps[CLATTN_STEP_COMBINE].present = decode->present && d->max_kv_len > plan->split_size;
+    return choose_tile(plan, CLATTN_STEP_COMBINE, params);
 }
 
 static clattn_status first_launch(void *user, int index, cl_command_queue queue, cl_mem memory)
@@ -291,8 +245,6 @@ static clattn_status fill_plan(clattn_plan *plan, const clattn_attention_desc *d
 {
     CLATTN_TRY(clattn_problem_init(&plan->problem, desc));
     CLATTN_TRY(choose_fragment(plan, params->fragment));
-    CLATTN_TRY(check_tile_name(plan, "prefill_tile", CLATTN_ALGORITHM_PREFILL, params->prefill_tile));
-    CLATTN_TRY(check_tile_name(plan, "decode_tile", CLATTN_ALGORITHM_DECODE, params->decode_tile));
     CLATTN_TRY(compile_steps(plan, params));
     CLATTN_TRY(clattn_workspace_of_bounds(plan, &plan->workspace_size));
     return warm_up(plan);
@@ -308,9 +260,10 @@ bool clattn_plan_possible(const clattn_device *device, const clattn_problem *pro
     for (size_t i = 0; clattn_tile_row(i); i++) {
         const clattn_tile *tile = clattn_tile_row(i);
         char why[REASON_SIZE], name[CLATTN_TILE_NAME_SIZE];
-        if (tile->fragment != clattn_fragment_of(fragment, tile->algorithm) || !clattn_tile_is_default_on(tile, info))
+        if (tile->algorithm > CLATTN_ALGORITHM_DECODE ||
+            tile->fragment != clattn_fragment_of(fragment, tile->algorithm) || !clattn_tile_is_default_on(tile, info))
             continue;
-        const clattn_tile_problem dims = tile_problem(problem, tile);
+        const clattn_tile_problem dims = clattn_problem_of_tile(problem, tile->fragment);
         if (clattn_tile_fits(tile, &dims, info, why, sizeof(why))) {
             fits[tile->algorithm] = true;
             continue;

@@ -10,6 +10,14 @@
 #include "kernel/kernel.h"
 #include "kernel/tile.h"
 #include "plan/problem.h"
+#include "plan/records.h"
+
+#define CLATTN_CANDIDATE_SOURCE_SIZE 512
+
+/* Keys a split where nothing else is asked, rounded up to the tile: large against the merge's cost, and small enough
+ * that one long sequence fills a GPU. */
+#define CLATTN_DEFAULT_SPLIT_SIZE 512
+#define CLATTN_MAX_SPLIT_SIZE     (1 << 30)
 
 typedef enum clattn_step_kind {
     CLATTN_STEP_PREFILL,
@@ -22,10 +30,13 @@ typedef enum clattn_step_kind {
 typedef struct clattn_step {
     bool present;
     clattn_kernel *kernel;
-    const clattn_tile *tile; /* NULL for combine */
+    clattn_tile tile; /* chosen, whether the step is present or not */
     size_t local_size;
     char *options;
     char tile_name[CLATTN_TILE_NAME_SIZE];
+    clattn_tuning_level level;                 /* who chose the tile */
+    char source[CLATTN_CANDIDATE_SOURCE_SIZE]; /* "RECORD:LINE", "caller", or "" for a built-in default */
+    int32_t split_size;                        /* decode: measured with the tile; 0: none */
 } clattn_step;
 
 struct clattn_plan {
@@ -36,6 +47,7 @@ struct clattn_plan {
     clattn_step steps[CLATTN_STEP_COUNT];
     int32_t decode_max_rows;
     int32_t split_size;
+    int32_t uncapped_split_size; /* before max_workspace_size */
     size_t workspace_size;
     char *refused; /* see clattn_plan_info */
 };

@@ -262,3 +262,10 @@ clattn_status clattn_problem_init(clattn_problem *problem, const clattn_attentio
     problem->paged = desc->kv_mode != CLATTN_KV_CONTIGUOUS;
     return CLATTN_OK;
 }
+
+clattn_tile_problem clattn_problem_of_tile(const clattn_problem *problem, clattn_fragment_id fragment)
+{
+    return (clattn_tile_problem){ .head_dim = clattn_dim_class(fragment, problem->desc.head_dim),
+                                  .v_head_dim = clattn_dim_class(fragment, problem->desc.v_head_dim),
+                                  .paged = problem->paged };
+}

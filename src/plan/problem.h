@@ -8,6 +8,8 @@
 
 #include <clattn/attention.h>
 
+#include "kernel/tile.h"
+
 typedef enum clattn_mask_class {
     CLATTN_MASK_CLASS_NONE = 0,       /* only kv_len */
     CLATTN_MASK_CLASS_POSITIONAL = 1, /* causal order, windows */
@@ -23,6 +25,9 @@ typedef struct clattn_problem {
 
 /* Whether there is any memory for keys: a cache of no pages has none. */
 bool clattn_problem_has_keys(const clattn_problem *problem);
+
+/* What a tile of that fragment is compiled for. */
+clattn_tile_problem clattn_problem_of_tile(const clattn_problem *problem, clattn_fragment_id fragment);
 
 /* CLATTN_INVALID_ARGUMENT with the field, its value and its range. */
 clattn_status clattn_problem_init(clattn_problem *problem, const clattn_attention_desc *desc);

@@ -30,8 +30,8 @@ typedef struct clattn_tuning_choice {
 
 /* The best entry for the class whose tile fits `problem` on the device: the best level first, in it the nearest class,
  * then the latest date. False when there is none. */
-bool clattn_records_choose(clattn_device *device, const clattn_tuning_class *wanted,
-                           const clattn_tile_problem *problem, clattn_tuning_choice *out);
+bool clattn_records_choose(clattn_device *device, const clattn_tuning_class *wanted, const clattn_tile_problem *problem,
+                           clattn_tuning_choice *out);
 
 /* The best level that any entry has for the device, its class aside. */
 clattn_tuning_level clattn_records_level(clattn_device *device);

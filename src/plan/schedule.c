@@ -174,7 +174,7 @@ void clattn_launches_grid(const clattn_launches *launches, clattn_step_kind kind
     if (kind == CLATTN_STEP_DECODE)
         groups = (size_t)launches->splits * kv_heads;
     if (kind == CLATTN_STEP_PREFILL)
-        groups = ((size_t)launches->prefill_rows + clattn_tile_rows(step->tile) - 1) / clattn_tile_rows(step->tile);
+        groups = ((size_t)launches->prefill_rows + clattn_tile_rows(&step->tile) - 1) / clattn_tile_rows(&step->tile);
     global[0] = groups * step->local_size;
     global[1] = kind == CLATTN_STEP_DECODE ? 1 : kv_heads;
     global[2] = (size_t)launches->batch;

@@ -32,7 +32,7 @@ void suite_dims(harness *h)
 {
     for (int f = 0; f < CLATTN_FRAGMENT_COUNT; f++) {
         const clattn_fragment *fragment = clattn_fragment_row((clattn_fragment_id)f);
-        if (!fragment->makes_plans)
+        if (fragment->role != CLATTN_ROLE_PLAN)
             continue;
         for (int32_t edge = fragment->granule; edge <= MAX_HEAD_DIM; edge += fragment->granule) {
             if (!h->full && !edge_by_default((clattn_fragment_id)f, edge))
@@ -120,7 +120,7 @@ void suite_shapes(harness *h)
 static const char *fragment_with(const clattn_tile *tile)
 {
     int f = 0;
-    while (!clattn_fragment_row((clattn_fragment_id)f)->makes_plans ||
+    while (clattn_fragment_row((clattn_fragment_id)f)->role != CLATTN_ROLE_PLAN ||
            clattn_fragment_of((clattn_fragment_id)f, tile->algorithm) != tile->fragment)
         f++;
     return clattn_fragment_row((clattn_fragment_id)f)->name;
@@ -140,6 +140,8 @@ void suite_tiles(harness *h)
     };
     for (size_t row = 0; clattn_tile_row(row); row++) {
         const clattn_tile *tile = clattn_tile_row(row);
+        if (tile->algorithm > CLATTN_ALGORITHM_DECODE)
+            continue;
         bool prefill = tile->algorithm == CLATTN_ALGORITHM_PREFILL;
         char name[CLATTN_TILE_NAME_SIZE], line[160];
         clattn_tile_name(tile, name);

@@ -25,8 +25,8 @@ static clattn_plan hand_made_plan(void)
                               .v = { 0, 32, 16 }, .o = { 0, 128, 16 });
     clattn_plan plan = { .serial = 77, .decode_max_rows = 16, .split_size = 512 };
     assert_int_equal(clattn_problem_init(&plan.problem, &desc), CLATTN_OK);
-    plan.steps[CLATTN_STEP_PREFILL] = (clattn_step){ .present = true, .tile = &prefill, .local_size = 64 };
-    plan.steps[CLATTN_STEP_DECODE] = (clattn_step){ .present = true, .tile = &decode, .local_size = 128 };
+    plan.steps[CLATTN_STEP_PREFILL] = (clattn_step){ .present = true, .tile = prefill, .local_size = 64 };
+    plan.steps[CLATTN_STEP_DECODE] = (clattn_step){ .present = true, .tile = decode, .local_size = 128 };
     plan.steps[CLATTN_STEP_COMBINE] = (clattn_step){ .present = true, .local_size = 32 };
     return plan;
 }

@@ -15,7 +15,7 @@
 #define LENGTH(array) (sizeof(array) / sizeof((array)[0]))
 #define MAX_DIM       576
 
-typedef enum place { ANY, NVIDIA, WIDTH8, WIDTH16 } place;
+typedef enum place { ANY, NVIDIA, CPU, WIDTH8, WIDTH16 } place;
 
 /* tiles.def once more, with the parameters by name. */
 typedef struct row {
@@ -65,9 +65,11 @@ static scalar_tile scalar_of(const row *r)
 /* Any device without a vendor's or a width's privileges, and with limits that nothing is over. */
 static clattn_device_info plain_device(void)
 {
-    return (clattn_device_info){
-        .vendor = "Plain", .native_vector_width_float = 1, .local_mem_size = UINT64_MAX, .max_work_group_size = SIZE_MAX
-    };
+    return (clattn_device_info){ .vendor = "Plain",
+                                 .type = "gpu",
+                                 .native_vector_width_float = 1,
+                                 .local_mem_size = UINT64_MAX,
+                                 .max_work_group_size = SIZE_MAX };
 }
 
 static void has_every_row(void **state)
@@ -87,11 +89,10 @@ static void has_every_row(void **state)
 static void finds_fragments_by_name(void **state)
 {
     (void)state;
-    for (int id = 0; id < CLATTN_FRAGMENT_COUNT; id++)
-        assert_int_equal(clattn_fragment_named(clattn_fragment_row((clattn_fragment_id)id)->name), id);
     assert_int_equal(clattn_fragment_named("frag_lanes"), CLATTN_FRAGMENT_LANES);
-    assert_int_equal(clattn_fragment_named("frag_dims"), CLATTN_FRAGMENT_DIMS);
     assert_int_equal(clattn_fragment_named("frag_scalar"), CLATTN_FRAGMENT_SCALAR);
+    assert_int_equal(clattn_fragment_named("frag_dims"), CLATTN_FRAGMENT_COUNT);
+    assert_int_equal(clattn_fragment_named("none"), CLATTN_FRAGMENT_COUNT);
     assert_int_equal(clattn_fragment_named("frag"), CLATTN_FRAGMENT_COUNT);
     assert_int_equal(clattn_fragment_named(""), CLATTN_FRAGMENT_COUNT);
 }
@@ -99,9 +100,9 @@ static void finds_fragments_by_name(void **state)
 static void decode_may_have_its_own_fragment(void **state)
 {
     (void)state;
-    assert_true(clattn_fragment_row(CLATTN_FRAGMENT_LANES)->makes_plans);
-    assert_true(clattn_fragment_row(CLATTN_FRAGMENT_SCALAR)->makes_plans);
-    assert_false(clattn_fragment_row(CLATTN_FRAGMENT_DIMS)->makes_plans);
+    assert_int_equal(clattn_fragment_row(CLATTN_FRAGMENT_LANES)->role, CLATTN_ROLE_PLAN);
+    assert_int_equal(clattn_fragment_row(CLATTN_FRAGMENT_SCALAR)->role, CLATTN_ROLE_PLAN);
+    assert_int_equal(clattn_fragment_row(CLATTN_FRAGMENT_DIMS)->role, CLATTN_ROLE_DECODE);
     assert_int_equal(clattn_fragment_of(CLATTN_FRAGMENT_LANES, CLATTN_ALGORITHM_PREFILL), CLATTN_FRAGMENT_LANES);
     assert_int_equal(clattn_fragment_of(CLATTN_FRAGMENT_LANES, CLATTN_ALGORITHM_DECODE), CLATTN_FRAGMENT_DIMS);
     assert_int_equal(clattn_fragment_of(CLATTN_FRAGMENT_SCALAR, CLATTN_ALGORITHM_PREFILL), CLATTN_FRAGMENT_SCALAR);
@@ -119,7 +120,8 @@ static void names_are_unique_and_whole(void **state)
         assert_true(strlen(options) < sizeof(options) - 1);
         for (size_t j = 0; j < i; j++) {
             clattn_tile_name(clattn_tile_row(j), other);
-            if (rows[i].algorithm == rows[j].algorithm && rows[i].fragment == rows[j].fragment)
+            const bool same_kernel = rows[i].algorithm == rows[j].algorithm && rows[i].fragment == rows[j].fragment;
+            if (same_kernel && rows[i].where == rows[j].where)
                 assert_string_not_equal(name, other);
         }
     }
@@ -166,6 +168,8 @@ static void sizes_are_the_kernels(void **state)
     (void)state;
     for (size_t i = 0; i < LENGTH(rows); i++) {
         const clattn_tile *tile = clattn_tile_row(i);
+        if (clattn_fragment_row(rows[i].fragment)->role == CLATTN_ROLE_GROUP)
+            continue;
         const bool is_scalar = rows[i].fragment == CLATTN_FRAGMENT_SCALAR;
         const lanes_tile l = lanes_of(&rows[i]);
         const dims_tile d = dims_of(&rows[i]);
@@ -222,7 +226,7 @@ static void parameters_divide_as_the_fragments_ask(void **state)
             assert_int_equal(t.keys % t.lanes, 0);
             assert_int_equal(t.dim_block % 16, 0);
             assert_int_equal(granule % 16, 0);
-        } else {
+        } else if (rows[i].fragment == CLATTN_FRAGMENT_SCALAR) {
             const scalar_tile t = scalar_of(&rows[i]);
             assert_true(t.tx > 0 && t.ty > 0 && t.tm > 0 && t.tn > 0 && t.dim_slice > 0 && t.key_slice > 0);
             assert_int_equal(t.dim_slice % 4, 0);
@@ -279,7 +283,7 @@ static void last_rows_are_for_every_device(void **state)
             const clattn_tile *last = NULL;
             const clattn_fragment_id own =
                 clattn_fragment_of((clattn_fragment_id)fragment, (clattn_algorithm)algorithm);
-            if (!clattn_fragment_row((clattn_fragment_id)fragment)->makes_plans)
+            if (clattn_fragment_row((clattn_fragment_id)fragment)->role != CLATTN_ROLE_PLAN)
                 continue;
             for (size_t i = 0; i < LENGTH(rows); i++)
                 if ((int)rows[i].algorithm == algorithm && rows[i].fragment == own)
@@ -336,6 +340,127 @@ static void refuses_what_registers_cannot_hold(void **state)
     assert_true(clattn_tile_fits(&alone, &over, &info, why, sizeof(why)));
 }
 
+/* Every combination once, from the first parameter's least value to the last's largest. */
+static void points_are_the_product_of_the_values(void **state)
+{
+    (void)state;
+    for (int algorithm = 0; algorithm < CLATTN_ALGORITHM_COUNT; algorithm++)
+        for (int fragment = 0; fragment < CLATTN_FRAGMENT_COUNT; fragment++) {
+            const clattn_algorithm a = (clattn_algorithm)algorithm;
+            const clattn_fragment_id f = (clattn_fragment_id)fragment;
+            size_t product = 1, count = 0;
+            for (int p = 0; p < clattn_fragment_parameters(f); p++) {
+                const int32_t *values = clattn_space_values(a, f, p, &count);
+                product *= count;
+                for (size_t v = 1; v < count; v++)
+                    assert_true(values[v - 1] < values[v]);
+            }
+            assert_int_equal(clattn_space_size(a, f), product);
+            clattn_tile before = { 0 }, point;
+            for (size_t i = 0; i < product; i++, before = point) {
+                char name[CLATTN_TILE_NAME_SIZE];
+                clattn_tile again;
+                clattn_space_point(a, f, i, &point);
+                assert_true(i == 0 || memcmp(before.parameters, point.parameters, sizeof(point.parameters)) != 0);
+                clattn_tile_name(&point, name);
+                assert_true(clattn_tile_parse(a, f, name, &again));
+                assert_true(clattn_tile_equal(&point, &again));
+            }
+        }
+}
+
+static void defaults_are_points(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < LENGTH(rows); i++) {
+        char why[256] = "";
+        if (!clattn_tile_in_space(clattn_tile_row(i), why, sizeof(why)))
+            fail_msg("row %zu: %s", i, why);
+    }
+}
+
+/* What the tuner has to choose from, on the kinds of devices that there are. */
+static void spaces_have_points_enough(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *type, *vendor;
+        uint32_t width;
+        clattn_algorithm algorithm;
+        clattn_fragment_id fragment;
+        size_t least;
+    } wanted[] = {
+        { "cpu", "Plain", 16, CLATTN_ALGORITHM_PREFILL, CLATTN_FRAGMENT_LANES, 24 },
+        { "cpu", "Plain", 8, CLATTN_ALGORITHM_PREFILL, CLATTN_FRAGMENT_LANES, 24 },
+        { "cpu", "Plain", 16, CLATTN_ALGORITHM_DECODE, CLATTN_FRAGMENT_DIMS, 24 },
+        { "cpu", "Plain", 8, CLATTN_ALGORITHM_DECODE, CLATTN_FRAGMENT_DIMS, 24 },
+        { "gpu", "NVIDIA", 1, CLATTN_ALGORITHM_PREFILL, CLATTN_FRAGMENT_SCALAR, 24 },
+        { "gpu", "NVIDIA", 1, CLATTN_ALGORITHM_DECODE, CLATTN_FRAGMENT_SCALAR, 24 },
+        { "gpu", "Plain", 1, CLATTN_ALGORITHM_PREFILL, CLATTN_FRAGMENT_SCALAR, 24 },
+        { "gpu", "Plain", 1, CLATTN_ALGORITHM_DECODE, CLATTN_FRAGMENT_SCALAR, 24 },
+        { "gpu", "Plain", 1, CLATTN_ALGORITHM_COMBINE, CLATTN_FRAGMENT_LINE, 2 },
+        { "cpu", "Plain", 16, CLATTN_ALGORITHM_APPEND, CLATTN_FRAGMENT_GROUP, 7 },
+        { "gpu", "Plain", 1, CLATTN_ALGORITHM_GATHER, CLATTN_FRAGMENT_GROUP, 24 },
+    };
+    for (size_t i = 0; i < LENGTH(wanted); i++) {
+        clattn_device_info info = plain_device();
+        info.type = wanted[i].type;
+        info.vendor = wanted[i].vendor;
+        info.native_vector_width_float = wanted[i].width;
+        info.local_mem_size = 49152;
+        info.max_work_group_size = 1024;
+        const clattn_tile_problem problem = { 128, 128, true };
+        size_t found = 0;
+        for (size_t p = 0; p < clattn_space_size(wanted[i].algorithm, wanted[i].fragment); p++) {
+            clattn_tile tile;
+            clattn_space_point(wanted[i].algorithm, wanted[i].fragment, p, &tile);
+            found += clattn_tile_in_space(&tile, NULL, 0) && clattn_tile_fits(&tile, &problem, &info, NULL, 0) &&
+                     clattn_tile_suits(&tile, &problem, &info, NULL, 0);
+        }
+        print_message("%s width %u, %s: %zu points\n", info.type, info.native_vector_width_float,
+                      clattn_algorithm_name(wanted[i].algorithm), found);
+        assert_true(found >= wanted[i].least);
+    }
+}
+
+static void no_other_text_is_a_tile(void **state)
+{
+    (void)state;
+    static const char *const texts[] = { "",
+                                         "lanes16",
+                                         "lanes16_vectors2_keys64_kb8_db8_",
+                                         "lanes16_vectors2_keys64_kb8",
+                                         "lanes016_vectors2_keys64_kb8_db8",
+                                         "lanes16_vectors2_keys64_kb8_db99999999999",
+                                         "vectors2_lanes16_keys64_kb8_db8",
+                                         "lanes-16_vectors2_keys64_kb8_db8" };
+    clattn_tile tile;
+    for (size_t i = 0; i < LENGTH(texts); i++)
+        assert_false(clattn_tile_parse(CLATTN_ALGORITHM_PREFILL, CLATTN_FRAGMENT_LANES, texts[i], &tile));
+}
+
+static void refuses_what_is_no_point(void **state)
+{
+    (void)state;
+    static const struct {
+        clattn_tile tile;
+        const char *why;
+    } cases[] = {
+        { { CLATTN_ALGORITHM_PREFILL, CLATTN_FRAGMENT_LANES, 0, { 16, 2, 64, 8, 5 } }, "db is 5" },
+        { { CLATTN_ALGORITHM_PREFILL, CLATTN_FRAGMENT_LANES, 0, { 16, 2, 64, 6, 8 } }, "kb 6" },
+        { { CLATTN_ALGORITHM_PREFILL, CLATTN_FRAGMENT_DIMS, 0, { 16, 16, 32, 64 } }, "no tiles of frag_dims" },
+        { { CLATTN_ALGORITHM_DECODE, CLATTN_FRAGMENT_SCALAR, 0, { 1, 16, 1, 8, 16, 8 } }, "tx 1" },
+        { { CLATTN_ALGORITHM_DECODE, CLATTN_FRAGMENT_SCALAR, 0, { 1, 1, 1, 8, 16, 16 } }, "key 16" },
+        { { CLATTN_ALGORITHM_COMBINE, CLATTN_FRAGMENT_LINE, 0, { 3 } }, "local is 3" },
+    };
+    for (size_t i = 0; i < LENGTH(cases); i++) {
+        char why[256] = "";
+        assert_false(clattn_tile_in_space(&cases[i].tile, why, sizeof(why)));
+        if (!strstr(why, cases[i].why))
+            fail_msg("case %zu: %s", i, why);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -352,6 +477,11 @@ int main(void)
         cmocka_unit_test(last_rows_are_for_every_device),
         cmocka_unit_test(refuses_over_limits),
         cmocka_unit_test(refuses_what_registers_cannot_hold),
+        cmocka_unit_test(points_are_the_product_of_the_values),
+        cmocka_unit_test(defaults_are_points),
+        cmocka_unit_test(spaces_have_points_enough),
+        cmocka_unit_test(no_other_text_is_a_tile),
+        cmocka_unit_test(refuses_what_is_no_point),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
