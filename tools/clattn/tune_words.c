@@ -37,7 +37,7 @@ static bool take_field(tune_words *to, const char *name, const char *value)
     const bool gathers = strcmp(to->kernel, "gather") == 0;
     const bool reads = strcmp(name, "from") == 0, writes = strcmp(name, "to") == 0;
     if (strcmp(name, "q_dtype") == 0 || (reads && !gathers) || (writes && gathers))
-        snprintf(to->dtype, sizeof to->dtype, "%s", value);
+        snprintf(to->dtype, sizeof to->dtype, "%.15s", value);
     else if (strcmp(name, "k_dtype") == 0 || strcmp(name, "v_dtype") == 0 || reads || writes)
         add_kv_dtype(to, value);
     else if (strcmp(name, "head_dim") == 0)
@@ -82,7 +82,7 @@ const char *tune_label(const char *name, char text[TUNE_LABEL_SIZE])
     tune_words words;
     tune_words_read(name, &words);
     const bool converts = strcmp(words.dtype, words.kv_dtype) != 0;
-    snprintf(text, TUNE_LABEL_SIZE, "%s%s%s%s%s%s%.60s", words.kernel, *words.dtype ? " " : "", words.dtype,
+    snprintf(text, TUNE_LABEL_SIZE, "%s%s%s%s%s%s%.50s", words.kernel, *words.dtype ? " " : "", words.dtype,
              converts ? ", K and V " : "", converts ? words.kv_dtype : "", *words.rest ? ", " : "", words.rest);
     return text;
 }
