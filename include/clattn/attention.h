@@ -225,6 +225,22 @@ typedef struct clattn_plan_info {
 /* CLATTN_INVALID_ARGUMENT when an argument is NULL. Thread-safe. */
 CLATTN_API clattn_status clattn_plan_describe(const clattn_plan *plan, clattn_plan_info *info);
 
+/* Writes every choice of the plan, fragment, tiles and split size, as text to text[0 .. size): what clattn_plan_import
+ * takes. *needed, unless NULL, is set to its size with the NUL. A few hundred bytes.
+ *   CLATTN_INVALID_ARGUMENT  plan is NULL; text is NULL and size is not 0; size is smaller than needed and not 0
+ * Thread-safe. */
+CLATTN_API clattn_status clattn_plan_export(const clattn_plan *plan, char *text, size_t size, size_t *needed);
+
+/* clattn_plan_create with the choices of an exported text in place of records and defaults: neither a new record nor a
+ * new version's defaults change a result. The description may be another one, on another device. `params` may be NULL;
+ * what the text says has to be unset in it, so that it adds max_workspace_size at most.
+ *   CLATTN_INVALID_ARGUMENT  also: text is NULL or was not written by clattn_plan_export (the message has the line); a
+ *                            tile of it is not in this version's search space
+ *   CLATTN_UNSUPPORTED       also: a tile of it does not run on this device: no other is taken in its place
+ *   the other errors of clattn_plan_create */
+CLATTN_API clattn_status clattn_plan_import(clattn_device *device, const clattn_attention_desc *desc,
+                                            const clattn_plan_params *params, const char *text, clattn_plan **out);
+
 /* A step's lengths, on the host. No field has a default: 0 is a length. */
 typedef struct clattn_lengths {
     int32_t batch;          /* <= max_batch */

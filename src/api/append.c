@@ -5,6 +5,7 @@
 #include "api/buffers.h"
 #include "api/chain.h"
 #include "kv/append.h"
+#include "plan/group_choice.h"
 #include "plan/reach.h"
 #include "util/range.h"
 #include "util/status.h"
@@ -107,7 +108,9 @@ clattn_status clattn_append_plan_create(clattn_device *device, const clattn_appe
     CLATTN_TRY(clattn_require_pointer("desc", desc));
     CLATTN_TRY(clattn_require_pointer("out", out));
     CLATTN_TRY(check_desc(desc));
-    return clattn_append_plan_build(device, desc, NULL, NULL, out);
+    const clattn_tile k = clattn_group_choice(device, CLATTN_ALGORITHM_APPEND, desc->k.src_dtype, desc->k.dtype);
+    const clattn_tile v = clattn_group_choice(device, CLATTN_ALGORITHM_APPEND, desc->v.src_dtype, desc->v.dtype);
+    return clattn_append_plan_build(device, desc, &k, &v, out);
 }
 
 void clattn_append_plan_destroy(clattn_append_plan **plan)

@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "plan/pin.h"
 #include "plan/plan.h"
 #include "util/range.h"
 #include "util/status.h"
@@ -70,6 +71,45 @@ clattn_status clattn_plan_create(clattn_device *device, const clattn_attention_d
         CLATTN_TRY(clattn_check_struct_size("params", params->struct_size, sizeof(*params), "CLATTN_PLAN_PARAMS"));
     const clattn_plan_params defaults = CLATTN_PLAN_PARAMS();
     return clattn_plan_build(device, desc, params ? params : &defaults, out);
+}
+
+clattn_status clattn_plan_export(const clattn_plan *plan, char *text, size_t size, size_t *needed)
+{
+    char all[CLATTN_PIN_MAX_SIZE];
+    if (!plan)
+        return null_argument("plan");
+    if (!text && size > 0)
+        return null_argument("text");
+    const size_t whole = clattn_pins_text(plan, all) + 1;
+    if (size > 0 && size < whole)
+        return clattn_fail(CLATTN_INVALID_ARGUMENT, "size is %zu; it has to be 0 or at least %zu", size, whole);
+    if (needed)
+        *needed = whole;
+    if (size > 0)
+        memcpy(text, all, whole);
+    return CLATTN_OK;
+}
+
+clattn_status clattn_plan_import(clattn_device *device, const clattn_attention_desc *desc,
+                                 const clattn_plan_params *params, const char *text, clattn_plan **out)
+{
+    clattn_pins pins;
+    clattn_plan_params pinned = CLATTN_PLAN_PARAMS();
+    if (!text)
+        return null_argument("text");
+    if (params)
+        pinned = *params;
+    if (pinned.fragment || pinned.prefill_tile || pinned.decode_tile || pinned.combine_tile || pinned.split_size)
+        return clattn_fail(
+            CLATTN_INVALID_ARGUMENT,
+            "params names a fragment, a tile or a split_size; they have to be unset, since text has them");
+    CLATTN_TRY(clattn_pins_parse(text, &pins));
+    pinned.fragment = pins.fragment;
+    pinned.prefill_tile = pins.prefill_tile;
+    pinned.decode_tile = pins.decode_tile;
+    pinned.combine_tile = pins.combine_tile;
+    pinned.split_size = pins.split_size;
+    return clattn_plan_create(device, desc, &pinned, out);
 }
 
 void clattn_plan_destroy(clattn_plan **plan)

@@ -4,6 +4,7 @@
 #include "api/buffers.h"
 #include "api/queue.h"
 #include "kv/gather.h"
+#include "plan/group_choice.h"
 #include "plan/reach.h"
 #include "util/range.h"
 #include "util/status.h"
@@ -65,7 +66,8 @@ clattn_status clattn_gather_plan_create(clattn_device *device, const clattn_gath
     CLATTN_TRY(clattn_require_pointer("desc", desc));
     CLATTN_TRY(clattn_require_pointer("out", out));
     CLATTN_TRY(check_desc(desc));
-    return clattn_gather_plan_build(device, desc, NULL, out);
+    const clattn_tile tile = clattn_group_choice(device, CLATTN_ALGORITHM_GATHER, desc->dtype, desc->out_dtype);
+    return clattn_gather_plan_build(device, desc, &tile, out);
 }
 
 void clattn_gather_plan_destroy(clattn_gather_plan **plan)

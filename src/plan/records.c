@@ -23,3 +23,10 @@ clattn_tuning_class clattn_class_of_problem(const clattn_problem *problem, clatt
     (void)problem;
     return (clattn_tuning_class){ .algorithm = algorithm, .fragment = fragment };
 }
+
+clattn_tuning_class clattn_class_of_types(clattn_algorithm algorithm, clattn_dtype from, clattn_dtype to)
+{
+    return (clattn_tuning_class){ .algorithm = algorithm,
+                                  .fragment = CLATTN_FRAGMENT_GROUP,
+                                  .values = { (int32_t)from, (int32_t)to } };
+}

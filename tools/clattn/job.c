@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "command.h"
+#include "plan/records.h"
 #include "job_append.h"
 
 static const char *const input_names[JOB_INPUT_COUNT] = {
@@ -260,6 +261,17 @@ const char *job_join_names(const loaded_job *loaded, job_names which, char *text
             break;
     }
     return text;
+}
+
+const char *job_tuning_level(const loaded_job *loaded)
+{
+    for (int level = CLATTN_TUNING_DEFAULT; level > CLATTN_TUNING_EXACT; level--) {
+        const char *name = clattn_tuning_level_name((clattn_tuning_level)level);
+        for (int i = 0; i < loaded->info.num_kernels; i++)
+            if (loaded->kernels >> i & 1 && strcmp(loaded->info.kernels[i].tuning_level, name) == 0)
+                return name;
+    }
+    return loaded->kernels ? clattn_tuning_level_name(CLATTN_TUNING_EXACT) : loaded->info.tuning_level;
 }
 
 int32_t job_split_size(const loaded_job *loaded)

@@ -116,6 +116,9 @@ double job_flops(const job *source);
 typedef enum job_names { JOB_KERNEL_NAMES, JOB_FRAGMENT_NAMES, JOB_TILE_NAMES } job_names;
 const char *job_join_names(const loaded_job *loaded, job_names which, char *text, size_t size);
 
+/* The weakest tuning level of the kernels that run. */
+const char *job_tuning_level(const loaded_job *loaded);
+
 /* Keys a split of the run; 0 when no decode kernel runs. */
 int32_t job_split_size(const loaded_job *loaded);
 

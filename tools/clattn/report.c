@@ -54,5 +54,5 @@ void report_kernels(json_t *object, const loaded_job *loaded)
     json_object_set_new(object, "fragment", json_string(job_join_names(loaded, JOB_FRAGMENT_NAMES, text, sizeof text)));
     json_object_set_new(object, "tile", json_string(job_join_names(loaded, JOB_TILE_NAMES, text, sizeof text)));
     json_object_set_new(object, "split_size", json_integer(job_split_size(loaded)));
-    json_object_set_new(object, "tuning_level", json_string(loaded->info.tuning_level));
+    json_object_set_new(object, "tuning_level", json_string(job_tuning_level(loaded)));
 }

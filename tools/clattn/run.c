@@ -61,13 +61,14 @@ static void print_pages(const problem *solved)
 static void print_explanation(const problem *solved, const loaded_job *loaded)
 {
     const clattn_plan_info *info = &loaded->info;
-    printf("tuning level %s, workspace %zu bytes, split size %d keys\n", info->tuning_level, info->workspace_size,
+    printf("tuning level %s, workspace %zu bytes, split size %d keys\n", job_tuning_level(loaded), info->workspace_size,
            job_split_size(loaded));
     print_pages(solved);
     for (int i = 0; i < info->num_kernels; i++) {
         const clattn_kernel_info *kernel = &info->kernels[i];
-        printf("%s %s: fragment %s, tile %s, work-group %zu, local memory %llu bytes, options %s\n",
+        printf("%s %s: fragment %s, tile %s (%s%s%s), work-group %zu, local memory %llu bytes, options %s\n",
                loaded->kernels >> i & 1 ? "runs" : "does not run", kernel->kernel, kernel->fragment, kernel->tile,
+               kernel->tuning_level, *kernel->tuning_source ? ", by " : "", kernel->tuning_source,
                kernel->work_group_size, (unsigned long long)kernel->local_mem_size, kernel->options);
     }
     if (*info->refused)
@@ -82,11 +83,12 @@ static json_t *list_kernels(const problem *solved, const loaded_job *loaded)
         json_array_append_new(kernels, json_pack("{s:s, s:s, s:b}", "kernel", "append", "fragment", "none", "runs", 1));
     for (int i = 0; i < info->num_kernels; i++) {
         const clattn_kernel_info *kernel = &info->kernels[i];
-        json_array_append_new(kernels,
-                              json_pack("{s:s, s:s, s:s, s:s, s:I, s:I, s:b}", "kernel", kernel->kernel, "fragment",
-                                        kernel->fragment, "tile", kernel->tile, "options", kernel->options,
-                                        "work_group_size", (json_int_t)kernel->work_group_size, "local_mem_size",
-                                        (json_int_t)kernel->local_mem_size, "runs", (int)(loaded->kernels >> i & 1)));
+        json_array_append_new(
+            kernels, json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:b}", "kernel", kernel->kernel, "fragment",
+                               kernel->fragment, "tile", kernel->tile, "tuning_level", kernel->tuning_level,
+                               "tuning_source", kernel->tuning_source, "options", kernel->options, "work_group_size",
+                               (json_int_t)kernel->work_group_size, "local_mem_size",
+                               (json_int_t)kernel->local_mem_size, "runs", (int)(loaded->kernels >> i & 1)));
     }
     return kernels;
 }
