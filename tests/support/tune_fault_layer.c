@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* An OpenCL layer (OPENCL_LAYERS) that makes drivers bad, for tests of the tuner. Programs whose build options contain
- * the text of TUNE_FAULT_MATCH (empty or unset: none) suffer what TUNE_FAULT says:
+/* An OpenCL layer (OPENCL_LAYERS) that makes a driver bad, for tests of the tuner. TUNE_FAULTS has FAULT=TEXT with ';'
+ * between them; programs whose build options contain TEXT suffer FAULT:
  *   crash    the build ends the process by abort()
  *   hang     the build does not return
  *   refuse   the build fails
- *   wrong    their kernels are not run: their results stay what the buffers held
+ *   wrong    their kernels are not run: results stay what the buffers held
  *   die      running one of their kernels ends the process by abort()
- * and, whatever the program:
- *   zero     events tell 0 for every time
- *   fast     events tell a thousandth of every time */
+ * TUNE_CLOCK is of all events:
+ *   zero     they tell 0 for every time
+ *   fast     they tell a thousandth of every time */
 #define CL_TARGET_OPENCL_VERSION 300
 #include <CL/cl.h>
 #include <CL/cl_icd.h>
@@ -28,58 +28,79 @@ static struct _cl_icd_dispatch table;
 static const struct _cl_icd_dispatch *below;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
+typedef enum fault { NONE, CRASH, HANG, REFUSE, WRONG, DIE } fault;
+static const char *const fault_names[] = {
+    [NONE] = "", [CRASH] = "crash", [HANG] = "hang", [REFUSE] = "refuse", [WRONG] = "wrong", [DIE] = "die"
+};
+
 /* A handle that was released may come again as another object, so that the newest mark counts. */
 typedef struct mark {
     const void *object;
-    bool bad;
+    fault fault;
 } mark;
 static mark programs[MAX_PROGRAMS], kernels[MAX_KERNELS];
 static size_t program_count, kernel_count;
 
-static bool is_fault(const char *name)
+static bool contains(const char *options, const char *text, size_t length)
 {
-    const char *fault = getenv("TUNE_FAULT");
-    return fault && strcmp(fault, name) == 0;
+    for (; *options; options++)
+        if (strncmp(options, text, length) == 0)
+            return true;
+    return false;
 }
 
-static bool matches(const char *options)
+static fault named(const char *text, size_t length)
 {
-    const char *text = getenv("TUNE_FAULT_MATCH");
-    return text && *text && options && strstr(options, text);
+    for (int i = CRASH; i <= DIE; i++)
+        if (strlen(fault_names[i]) == length && strncmp(fault_names[i], text, length) == 0)
+            return (fault)i;
+    abort();
 }
 
-static void set_mark(mark *marks, size_t *count, size_t room, const void *object, bool bad)
+static fault fault_of(const char *options)
+{
+    const char *at = getenv("TUNE_FAULTS");
+    while (options && at && *at) {
+        const size_t name = strcspn(at, "="), whole = strcspn(at, ";");
+        if (name < whole && contains(options, at + name + 1, whole - name - 1))
+            return named(at, name);
+        at += whole + (at[whole] == ';');
+    }
+    return NONE;
+}
+
+static void set_mark(mark *marks, size_t *count, size_t room, const void *object, fault suffered)
 {
     pthread_mutex_lock(&lock);
     if (*count == room)
         abort();
-    marks[(*count)++] = (mark){ object, bad };
+    marks[(*count)++] = (mark){ object, suffered };
     pthread_mutex_unlock(&lock);
 }
 
-static bool is_marked(const mark *marks, const size_t *count, const void *object)
+static fault get_mark(const mark *marks, const size_t *count, const void *object)
 {
-    bool bad = false;
+    fault found = NONE;
     pthread_mutex_lock(&lock);
     for (size_t i = *count; i > 0; i--)
         if (marks[i - 1].object == object) {
-            bad = marks[i - 1].bad;
+            found = marks[i - 1].fault;
             break;
         }
     pthread_mutex_unlock(&lock);
-    return bad;
+    return found;
 }
 
 /* What happens to a build with these options; CL_SUCCESS: nothing. */
 static cl_int suffer_build(cl_program program, const char *options)
 {
-    const bool bad = matches(options);
-    set_mark(programs, &program_count, MAX_PROGRAMS, program, bad);
-    if (bad && is_fault("crash"))
+    const fault suffered = fault_of(options);
+    set_mark(programs, &program_count, MAX_PROGRAMS, program, suffered);
+    if (suffered == CRASH)
         abort();
-    while (bad && is_fault("hang"))
+    while (suffered == HANG)
         sleep(1);
-    return bad && is_fault("refuse") ? CL_BUILD_PROGRAM_FAILURE : CL_SUCCESS;
+    return suffered == REFUSE ? CL_BUILD_PROGRAM_FAILURE : CL_SUCCESS;
 }
 
 static cl_int CL_API_CALL compile(cl_program program, cl_uint count, const cl_device_id *devices, const char *options,
@@ -105,11 +126,11 @@ static cl_program CL_API_CALL link_programs(cl_context context, cl_uint count, c
                                             void(CL_CALLBACK *notify)(cl_program, void *), void *user, cl_int *code)
 {
     cl_program linked = below->clLinkProgram(context, count, devices, options, part_count, parts, notify, user, code);
-    bool bad = false;
-    for (cl_uint i = 0; i < part_count; i++)
-        bad = bad || is_marked(programs, &program_count, parts[i]);
+    fault suffered = NONE;
+    for (cl_uint i = 0; i < part_count && suffered == NONE; i++)
+        suffered = get_mark(programs, &program_count, parts[i]);
     if (linked)
-        set_mark(programs, &program_count, MAX_PROGRAMS, linked, bad);
+        set_mark(programs, &program_count, MAX_PROGRAMS, linked, suffered);
     return linked;
 }
 
@@ -117,7 +138,7 @@ static cl_kernel CL_API_CALL create_kernel(cl_program program, const char *name,
 {
     cl_kernel kernel = below->clCreateKernel(program, name, code);
     if (kernel)
-        set_mark(kernels, &kernel_count, MAX_KERNELS, kernel, is_marked(programs, &program_count, program));
+        set_mark(kernels, &kernel_count, MAX_KERNELS, kernel, get_mark(programs, &program_count, program));
     return kernel;
 }
 
@@ -125,10 +146,10 @@ static cl_int CL_API_CALL enqueue(cl_command_queue queue, cl_kernel kernel, cl_u
                                   const size_t *global, const size_t *local, cl_uint count, const cl_event *list,
                                   cl_event *event)
 {
-    const bool bad = is_marked(kernels, &kernel_count, kernel);
-    if (bad && is_fault("die"))
+    const fault suffered = get_mark(kernels, &kernel_count, kernel);
+    if (suffered == DIE)
         abort();
-    if (bad && is_fault("wrong"))
+    if (suffered == WRONG)
         return below->clEnqueueMarkerWithWaitList(queue, count, list, event);
     return below->clEnqueueNDRangeKernel(queue, kernel, dims, offset, global, local, count, list, event);
 }
@@ -137,11 +158,12 @@ static cl_int CL_API_CALL profiling_info(cl_event event, cl_profiling_info name,
                                          size_t *out_size)
 {
     const cl_int code = below->clGetEventProfilingInfo(event, name, size, value, out_size);
+    const char *clock = getenv("TUNE_CLOCK");
     cl_ulong time = 0;
-    if (code != CL_SUCCESS || !value || size < sizeof(time))
+    if (!clock || code != CL_SUCCESS || !value || size < sizeof(time))
         return code;
     memcpy(&time, value, sizeof(time));
-    time = is_fault("zero") ? 0 : is_fault("fast") ? time / 1000 : time;
+    time = strcmp(clock, "fast") == 0 ? time / 1000 : 0;
     memcpy(value, &time, sizeof(time));
     return code;
 }
