@@ -10,6 +10,9 @@
 #include "outputs.h"
 #include "plot.h"
 
+/* A sweep's programs are many, and are wanted again by the next shape. */
+static const uint64_t SWEEP_CACHE_BYTES = (uint64_t)8 << 30;
+
 typedef struct suite_row {
     const char *suite;
     bench_shape shape;
@@ -127,6 +130,13 @@ static int measure(const options *given, const bench_shape *shape, outputs *file
     return status;
 }
 
+static int open_session(const options *given, bench *of)
+{
+    const clattn_device_params params = { .struct_size = sizeof params,
+                                          .cache_max_bytes = of->sweep ? SWEEP_CACHE_BYTES : 0 };
+    return session_open_with(given->values[OPTION_bench_device].text, &params, &of->on);
+}
+
 int command_bench(const options *given)
 {
     bench of = { .as_json = given->values[OPTION_bench_json].given,
@@ -143,7 +153,7 @@ int command_bench(const options *given)
     if (status == EXIT_DONE)
         status = check_plot(&given->values[OPTION_bench_plot], &files);
     if (status == EXIT_DONE)
-        status = session_open(given->values[OPTION_bench_device].text, &of.on);
+        status = open_session(given, &of);
     if (status == EXIT_DONE) {
         status = measure(given, &shape, &files, &of);
         session_close(&of.on);
