@@ -8,7 +8,6 @@
 
 #include "command.h"
 #include "outputs.h"
-#include "tune_worker.h"
 
 /* One line, whatever the names and texts in it hold. */
 static void print_message(const char *format, va_list arguments)
@@ -67,8 +66,6 @@ static int run_command(command_id command, const options *given)
 
 int main(int argc, char **argv)
 {
-    if (argc == 4 && strcmp(argv[1], "worker") == 0 && strcmp(argv[2], "--device") == 0)
-        return tune_worker_run(argv[3]);
     outputs_catch_signals();
     if (argc < 2)
         return fail_usage("no command is given; 'clattn --help' lists them");
