@@ -111,11 +111,10 @@ static json_t *list_missing(const tune_report *of)
 
 static json_t *pack_outcomes(const tune_totals *sum)
 {
-    json_t *object = json_object();
-    for (int i = 0; i < TUNE_OUTCOMES; i++)
-        if (tune_outcome_is_failure((clattn_tune_outcome)i))
-            set_integer(object, tune_outcome_name((clattn_tune_outcome)i), sum->outcomes[i]);
-    return object;
+    const int *count = sum->outcomes;
+    return json_pack("{s:i, s:i, s:i, s:i, s:i}", "wrong", count[CLATTN_TUNE_WRONG], "not_built",
+                     count[CLATTN_TUNE_NOT_BUILT], "crashed", count[CLATTN_TUNE_CRASHED], "timed_out",
+                     count[CLATTN_TUNE_TIMED_OUT], "skipped", count[CLATTN_TUNE_SKIPPED]);
 }
 
 static int print_summary(const tune_report *of)
