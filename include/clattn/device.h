@@ -36,6 +36,9 @@ typedef struct clattn_device_params {
     uint64_t cache_max_bytes; /* size at which the least recently used entries go; 0: 256 MiB */
     const char *kernel_dir;   /* kernel sources from this folder, not the embedded ones; a missing file is an error.
                                  NULL: CLATTN_KERNEL_DIR, else the embedded ones */
+    const char *tuning_path;  /* folders of tuning records, separated by ':'; "": no records. NULL:
+                                 CLATTN_TUNING_PATH, else $XDG_DATA_HOME/clattn/tuning (~/.local/share/clattn/tuning)
+                                 and then the installed records. Missing folders are passed over */
     int no_disk;              /* non-zero: no disk cache */
     int ignore_environment;   /* non-zero: no CLATTN_* or XDG_* variable is read */
     clattn_log_callback log;  /* NULL: messages go to stderr, as "clattn: LEVEL: MESSAGE" */
@@ -71,7 +74,9 @@ typedef struct clattn_device_info {
     const char *device_version; /* CL_DEVICE_VERSION: "OpenCL 3.0 ..." */
     const char *type;           /* "cpu", "gpu", "accelerator", "custom" */
     const char *fragment;       /* the fragment that plans prefer here: "frag_lanes", "frag_scalar" */
-    const char *tuning_level;   /* where the tile sizes come from: "default" */
+    const char *architecture;   /* what code is compiled for: "x86-64-v3", "aarch64", "sm_90", "gfx90a"; "": unknown */
+    const char *tuning_level;   /* the best match among the tuning records: "exact", "device", "architecture", "vendor",
+                                   "type"; "default": none matches. docs/tuning.md explains them */
     const char *quirks;         /* names of the quirk rows that match, comma-separated; "" when none does */
     uint32_t compute_units;
     uint32_t native_vector_width_float;
@@ -84,7 +89,8 @@ typedef struct clattn_device_info {
     int has_fp16;         /* cl_khr_fp16 */
 } clattn_device_info;
 
-/* Fills *info. CLATTN_INVALID_ARGUMENT when an argument is NULL. Thread-safe, no OpenCL call. */
+/* Fills *info. CLATTN_INVALID_ARGUMENT when an argument is NULL. Thread-safe, no OpenCL call; the first call may read
+ * the tuning records. */
 CLATTN_API clattn_status clattn_device_get_info(const clattn_device *device, clattn_device_info *info);
 
 #ifdef __cplusplus

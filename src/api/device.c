@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "plan/records.h"
 #include "util/file.h"
 #include "util/status.h"
 
@@ -71,6 +72,25 @@ static clattn_status settle_cache(const clattn_device_params *params, clattn_dev
     return CLATTN_OK;
 }
 
+static clattn_status settle_tuning(const clattn_device_params *params, clattn_device_settings *settings,
+                                   char **tuning_path)
+{
+    *tuning_path = clattn_path_tuning(params->tuning_path, params->ignore_environment, CLATTN_INSTALLED_TUNING);
+    if (!*tuning_path)
+        return clattn_fail(CLATTN_OUT_OF_MEMORY, "no memory for the tuning records' path");
+    settings->tuning_path = *tuning_path;
+    return CLATTN_OK;
+}
+
+static clattn_status settle(const clattn_device_params *params, clattn_device_settings *settings, char **cache_dir,
+                            char **tuning_path)
+{
+    CLATTN_TRY(settle_log(params, settings));
+    CLATTN_TRY(settle_kernel_dir(params, settings));
+    CLATTN_TRY(settle_cache(params, settings, cache_dir));
+    return settle_tuning(params, settings, tuning_path);
+}
+
 static clattn_status check_membership(cl_context context, cl_device_id device)
 {
     size_t size = 0;
@@ -118,13 +138,13 @@ clattn_status clattn_device_create(cl_context context, cl_device_id device, cons
     CLATTN_TRY(check_arguments(context, device, params, out));
     clattn_device_params defaults = CLATTN_DEVICE_PARAMS(0);
     clattn_device_settings settings = { 0 };
-    char *cache_dir = NULL;
+    char *cache_dir = NULL, *tuning_path = NULL;
     params = params ? params : &defaults;
-    CLATTN_TRY(settle_log(params, &settings));
-    CLATTN_TRY(settle_kernel_dir(params, &settings));
-    CLATTN_TRY(settle_cache(params, &settings, &cache_dir));
-    clattn_status status = clattn_device_open(context, device, &settings, out);
+    clattn_status status = settle(params, &settings, &cache_dir, &tuning_path);
+    if (status == CLATTN_OK)
+        status = clattn_device_open(context, device, &settings, out);
     free(cache_dir);
+    free(tuning_path);
     if (status == CLATTN_OK && !settings.cache_dir && !params->no_disk)
         clattn_log(
             *out, CLATTN_LOG_WARN,
@@ -147,5 +167,7 @@ clattn_status clattn_device_get_info(const clattn_device *device, clattn_device_
     if (!info)
         return clattn_fail(CLATTN_INVALID_ARGUMENT, "info is NULL; it has to point to a clattn_device_info");
     *info = *clattn_device_probed(device);
+    /* Records are read when first asked for, which changes nothing that callers can see of a device. */
+    info->tuning_level = clattn_tuning_level_name(clattn_records_level((clattn_device *)device));
     return CLATTN_OK;
 }

@@ -9,8 +9,9 @@
 
 static void destroy(clattn_device *device)
 {
-    if (device->attachment)
-        device->destroy_attachment(device->attachment);
+    for (int slot = 0; slot < CLATTN_SLOT_COUNT; slot++)
+        if (device->attachments[slot].object)
+            device->attachments[slot].destroy(device->attachments[slot].object);
     if (device->id)
         clReleaseDevice(device->id);
     if (device->context)
@@ -18,6 +19,7 @@ static void destroy(clattn_device *device)
     clattn_probe_free(&device->probe);
     free(device->cache_dir);
     free(device->kernel_dir);
+    free(device->tuning_path);
     pthread_mutex_destroy(&device->lock);
     pthread_mutex_destroy(&device->log_lock);
     free(device);
@@ -48,7 +50,10 @@ static clattn_status copy_settings(clattn_device *device, const clattn_device_se
         device->settings.cache_dir = device->cache_dir = clattn_text_copy(settings->cache_dir);
     if (settings->kernel_dir)
         device->settings.kernel_dir = device->kernel_dir = clattn_text_copy(settings->kernel_dir);
-    if ((settings->cache_dir && !device->cache_dir) || (settings->kernel_dir && !device->kernel_dir))
+    if (settings->tuning_path)
+        device->settings.tuning_path = device->tuning_path = clattn_text_copy(settings->tuning_path);
+    if ((settings->cache_dir && !device->cache_dir) || (settings->kernel_dir && !device->kernel_dir) ||
+        (settings->tuning_path && !device->tuning_path))
         return clattn_fail(CLATTN_OUT_OF_MEMORY, "no memory for the device's folders");
     return CLATTN_OK;
 }
@@ -136,6 +141,11 @@ const char *clattn_device_identity(const clattn_device *device)
     return device->probe.identity;
 }
 
+const char *clattn_device_isa(const clattn_device *device)
+{
+    return device->probe.isa;
+}
+
 const char *clattn_device_line(const clattn_device *device)
 {
     return device->probe.line;
@@ -151,16 +161,17 @@ bool clattn_device_has_quirk(const clattn_device *device, int quirk_index)
     return device->probe.quirks >> quirk_index & 1;
 }
 
-void *clattn_device_attachment(clattn_device *device, void *(*make)(void), void (*destroy_attachment)(void *))
+void *clattn_device_attachment(clattn_device *device, clattn_device_slot slot, void *(*make)(void),
+                               void (*destroy_object)(void *))
 {
     pthread_mutex_lock(&device->lock);
-    if (!device->attachment) {
-        device->attachment = make();
-        device->destroy_attachment = destroy_attachment;
+    if (!device->attachments[slot].object) {
+        device->attachments[slot].object = make();
+        device->attachments[slot].destroy = destroy_object;
     }
-    void *attachment = device->attachment;
+    void *object = device->attachments[slot].object;
     pthread_mutex_unlock(&device->lock);
-    return attachment;
+    return object;
 }
 
 uint64_t clattn_device_next_serial(clattn_device *device)

@@ -20,7 +20,8 @@ enum {
 typedef struct clattn_device_settings {
     const char *cache_dir; /* NULL: no disk cache */
     uint64_t cache_max_bytes;
-    const char *kernel_dir; /* NULL: embedded sources */
+    const char *kernel_dir;  /* NULL: embedded sources */
+    const char *tuning_path; /* folders of tuning records, separated by ':'; NULL or "": none */
     clattn_log_callback log;
     void *log_user;
     clattn_log_level log_level; /* not DEFAULT */
@@ -42,15 +43,22 @@ const clattn_device_settings *clattn_device_settings_of(const clattn_device *dev
 /* Everything of platform, device and driver that a compiled program depends on, as text: for keys. */
 const char *clattn_device_identity(const clattn_device *device);
 
+/* A key of a CPU's instruction sets; "" on other devices, and where the system does not tell them. */
+const char *clattn_device_isa(const clattn_device *device);
+
 /* "PLATFORM / DEVICE / DRIVER", one line for people. */
 const char *clattn_device_line(const clattn_device *device);
 
 /* The fragment that plans prefer here, where the caller names none. */
 const char *clattn_preferred_fragment(const clattn_device *device);
 
-/* The object that the kernel layer keeps on the device: made by the first call, handed out by all, destroyed with the
- * device. NULL when make() gave NULL. */
-void *clattn_device_attachment(clattn_device *device, void *(*make)(void), void (*destroy)(void *));
+/* What higher layers keep on a device. */
+typedef enum clattn_device_slot { CLATTN_SLOT_KERNELS, CLATTN_SLOT_RECORDS, CLATTN_SLOT_COUNT } clattn_device_slot;
+
+/* The slot's object: made by the first call, handed out by all, destroyed with the device. NULL when make() gave NULL.
+ * make() must not ask the device for an attachment. */
+void *clattn_device_attachment(clattn_device *device, clattn_device_slot slot, void *(*make)(void),
+                               void (*destroy)(void *));
 
 /* A number that no other call for the device gives. Thread-safe. */
 uint64_t clattn_device_next_serial(clattn_device *device);

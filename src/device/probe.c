@@ -7,6 +7,10 @@
 #include "util/status.h"
 #include "util/text.h"
 
+/* cl_nv_device_attribute_query; not every system has CL/cl_ext.h with it. */
+#define COMPUTE_CAPABILITY_MAJOR_NV 0x4000
+#define COMPUTE_CAPABILITY_MINOR_NV 0x4001
+
 static clattn_status fail_query(const char *query, cl_int code)
 {
     char call[96];
@@ -126,20 +130,12 @@ static clattn_status probe_limits(cl_device_id id, clattn_device_info *info)
     return CLATTN_OK;
 }
 
-static bool has_word(const char *list, const char *word)
-{
-    size_t length = strlen(word);
-    for (const char *at = strstr(list, word); at; at = strstr(at + length, word))
-        if ((at == list || at[-1] == ' ') && (at[length] == ' ' || at[length] == '\0'))
-            return true;
-    return false;
-}
-
-static clattn_status probe_extensions(cl_device_id id, clattn_device_info *info)
+static clattn_status probe_extensions(cl_device_id id, clattn_device_info *info, bool *has_attributes)
 {
     char *extensions = NULL;
     CLATTN_TRY(LINE_OF_DEVICE(id, CL_DEVICE_EXTENSIONS, &extensions));
-    info->has_fp16 = has_word(extensions, "cl_khr_fp16");
+    info->has_fp16 = clattn_has_word(extensions, "cl_khr_fp16");
+    *has_attributes = clattn_has_word(extensions, "cl_nv_device_attribute_query");
     free(extensions);
     return CLATTN_OK;
 }
@@ -162,6 +158,34 @@ static const char *fragment_for(const clattn_probe *probe)
     return lanes ? "frag_lanes" : "frag_scalar";
 }
 
+/* "sm_90", as NVIDIA's compilers say it; "" where the driver does not tell. */
+static void nvidia_architecture(cl_device_id id, clattn_text *text)
+{
+    cl_uint major = 0, minor = 0;
+    if (clGetDeviceInfo(id, COMPUTE_CAPABILITY_MAJOR_NV, sizeof(major), &major, NULL) == CL_SUCCESS &&
+        clGetDeviceInfo(id, COMPUTE_CAPABILITY_MINOR_NV, sizeof(minor), &minor, NULL) == CL_SUCCESS)
+        clattn_text_add(text, "sm_%u%u", major, minor);
+}
+
+/* What code is compiled for: devices of one architecture differ in units and memory only. */
+static clattn_status probe_architecture(cl_device_id id, bool has_attributes, clattn_probe *probe)
+{
+    const clattn_device_info *info = &probe->info;
+    clattn_text text = { 0 };
+    if (has_attributes)
+        nvidia_architecture(id, &text);
+    else if (strcmp(info->type, "cpu") == 0)
+        clattn_text_add(&text, "%s", clattn_cpu_architecture());
+    else if (strncmp(info->device_name, "gfx", 3) == 0) /* AMD's: "gfx90a:sramecc+:xnack-" */
+        clattn_text_add(&text, "%.*s", (int)strcspn(info->device_name, ":"), info->device_name);
+    probe->architecture = clattn_text_take(&text);
+    probe->isa = probe->type & CL_DEVICE_TYPE_CPU ? clattn_cpu_isa() : clattn_text_copy("");
+    if (!probe->architecture || !probe->isa)
+        return clattn_fail(CLATTN_OUT_OF_MEMORY, "no memory for the device's architecture");
+    probe->info.architecture = probe->architecture;
+    return CLATTN_OK;
+}
+
 static clattn_status make_texts(clattn_probe *probe)
 {
     clattn_device_info *info = &probe->info;
@@ -179,13 +203,15 @@ static clattn_status make_texts(clattn_probe *probe)
 clattn_status clattn_probe_device(cl_device_id id, clattn_probe *probe)
 {
     clattn_device_info *info = &probe->info;
+    bool has_attributes = false;
     CLATTN_TRY(probe_names(id, probe));
     CLATTN_TRY(check_version(probe));
     CLATTN_TRY(check_compiler(id, probe));
     CLATTN_TRY(NUMBER(id, CL_DEVICE_TYPE, &probe->type));
     CLATTN_TRY(probe_limits(id, info));
-    CLATTN_TRY(probe_extensions(id, info));
+    CLATTN_TRY(probe_extensions(id, info, &has_attributes));
     info->type = type_name(probe->type);
+    CLATTN_TRY(probe_architecture(id, has_attributes, probe));
     info->fragment = fragment_for(probe);
     info->tuning_level = "default";
     probe->quirks = clattn_quirks_match(info->platform_name, info->device_name, info->vendor);
@@ -194,9 +220,17 @@ clattn_status clattn_probe_device(cl_device_id id, clattn_probe *probe)
 
 void clattn_probe_free(clattn_probe *probe)
 {
-    char *strings[] = { probe->platform_name, probe->platform_version, probe->device_name,
-                        probe->vendor,        probe->driver_version,   probe->device_version,
-                        probe->quirk_names,   probe->identity,         probe->line };
+    char *strings[] = { probe->platform_name,
+                        probe->platform_version,
+                        probe->device_name,
+                        probe->vendor,
+                        probe->driver_version,
+                        probe->device_version,
+                        probe->quirk_names,
+                        probe->architecture,
+                        probe->isa,
+                        probe->identity,
+                        probe->line };
     for (size_t i = 0; i < sizeof(strings) / sizeof(strings[0]); i++)
         free(strings[i]);
 }

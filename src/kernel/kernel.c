@@ -78,7 +78,7 @@ static void table_destroy(void *attachment)
 
 static kernel_table *table_of(clattn_device *device)
 {
-    return clattn_device_attachment(device, table_make, table_destroy);
+    return clattn_device_attachment(device, CLATTN_SLOT_KERNELS, table_make, table_destroy);
 }
 
 static kernel_entry *entry_make(const kernel_request *request)

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "kernel/sources.h"
 
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -110,4 +109,37 @@ void clattn_sources_add_to_key(const clattn_sources *sources, clattn_key *key)
         clattn_key_add_text(key, sources->header_names[i]);
         clattn_key_add_text(key, sources->header_texts[i]);
     }
+}
+
+/* Marks the headers that the text includes, and those that they do. */
+static void mark_included(const clattn_sources *sources, const char *text, bool *included)
+{
+    static const char directive[] = "include";
+    for (const char *at = strstr(text, directive); at; at = strstr(at, directive)) {
+        at += sizeof(directive) - 1;
+        at += strspn(at, " \t");
+        at += *at == '"';
+        const size_t size = strcspn(at, "\"\n");
+        for (size_t i = 0; i < sources->header_count; i++) {
+            const char *name = sources->header_names[i];
+            if (included[i] || strlen(name) != size || strncmp(name, at, size) != 0)
+                continue;
+            included[i] = true;
+            mark_included(sources, sources->header_texts[i], included);
+        }
+    }
+}
+
+bool clattn_sources_add_included_to_key(const clattn_sources *sources, clattn_key *key)
+{
+    bool *included = calloc(sources->header_count + 1, sizeof(*included));
+    if (!included)
+        return false;
+    mark_included(sources, sources->main_text, included);
+    clattn_key_add_text(key, sources->main_text);
+    for (size_t i = 0; i < sources->header_count; i++)
+        if (included[i])
+            clattn_key_add_text(key, sources->header_texts[i]);
+    free(included);
+    return true;
 }

@@ -4,6 +4,8 @@
 
 /* The texts that a program is compiled from: embedded, or read from a folder. */
 
+#include <stdbool.h>
+
 #include <clattn/status.h>
 
 #include "util/hash.h"
@@ -25,5 +27,9 @@ void clattn_sources_free(clattn_sources *sources);
 
 /* Mixes names and texts into the key. */
 void clattn_sources_add_to_key(const clattn_sources *sources, clattn_key *key);
+
+/* The same of the main text and of the headers that it includes, and they include, alone: other kernels' headers may
+ * change and leave this key. False when there is no memory. */
+bool clattn_sources_add_included_to_key(const clattn_sources *sources, clattn_key *key);
 
 #endif

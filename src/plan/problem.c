@@ -9,8 +9,6 @@
 #include "util/range.h"
 #include "util/status.h"
 
-#define MAX_HEAD_DIM 576
-
 static clattn_status check_integers(const clattn_attention_desc *d)
 {
     const clattn_range fields[] = {
@@ -20,8 +18,8 @@ static clattn_status check_integers(const clattn_attention_desc *d)
         { "o_dtype", d->o_dtype, 0, CLATTN_FLOAT_DTYPE_COUNT - 1 },
         { "q_heads", d->q_heads, 1, 65535 },
         { "kv_heads", d->kv_heads, 1, 65535 },
-        { "head_dim", d->head_dim, 1, MAX_HEAD_DIM },
-        { "v_head_dim", d->v_head_dim, 0, MAX_HEAD_DIM },
+        { "head_dim", d->head_dim, 1, CLATTN_MAX_HEAD_DIM },
+        { "v_head_dim", d->v_head_dim, 0, CLATTN_MAX_HEAD_DIM },
         { "max_batch", d->max_batch, 0, CLATTN_MAX_COUNT },
         { "max_q_len", d->max_q_len, 0, CLATTN_MAX_COUNT },
         { "max_kv_len", d->max_kv_len, 0, CLATTN_MAX_COUNT },

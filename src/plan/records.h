@@ -8,16 +8,15 @@
 #include "device/device.h"
 #include "plan/record.h"
 
-/* From the best match to none; tuning_levels.def says what each asks for. */
+/* CLATTN_TUNING_EXACT to CLATTN_TUNING_DEFAULT: from the best match to none. */
+#define CLATTN_TUNING_LEVEL(id, name, conditions) CLATTN_TUNING_##id,
 typedef enum clattn_tuning_level {
-    CLATTN_TUNING_EXACT,        /* this device, driver, kernel sources and class */
-    CLATTN_TUNING_DEVICE,       /* this device, but another driver, other sources, or a class near by */
-    CLATTN_TUNING_ARCHITECTURE, /* a device of the same architecture */
-    CLATTN_TUNING_VENDOR,       /* one of the same vendor, type and vector width */
-    CLATTN_TUNING_TYPE,         /* one of the same type and vector width */
-    CLATTN_TUNING_DEFAULT       /* a built-in default */
+#include "plan/tuning_levels.def"
+    CLATTN_TUNING_LEVEL_COUNT
 } clattn_tuning_level;
+#undef CLATTN_TUNING_LEVEL
 
+/* "exact", "device", ...; also what the API and the command call it. */
 const char *clattn_tuning_level_name(clattn_tuning_level level);
 
 typedef struct clattn_tuning_choice {
@@ -33,7 +32,7 @@ typedef struct clattn_tuning_choice {
 bool clattn_records_choose(clattn_device *device, const clattn_tuning_class *wanted, const clattn_tile_problem *problem,
                            clattn_tuning_choice *out);
 
-/* The best level that any entry has for the device, its class aside. */
+/* The best level that any entry has for the device, classes aside: what `clattn devices` shows. */
 clattn_tuning_level clattn_records_level(clattn_device *device);
 
 /* Forgets what was read: the next question reads the folders again. */
@@ -42,11 +41,15 @@ void clattn_records_reload(clattn_device *device);
 /* The device as records know it: pointers into it, not to be freed. */
 clattn_record_device clattn_records_device(const clattn_device *device);
 
-/* The version of a kernel's sources: a hash of all that it is compiled from. To be freed. */
+/* The version of a kernel's sources: a hash of all that it is compiled from. To be freed. CLATTN_IO_ERROR (a file of
+ * the device's kernel_dir), CLATTN_OUT_OF_MEMORY. */
 clattn_status clattn_records_kernels(const clattn_device *device, clattn_algorithm algorithm, char **out);
 
-/* The entry, faults and folder of this very device, for the tuner: the merged record of the tuning path's first folder;
- * empty when there is none. */
+/* Folder `index` of the device's tuning path, to be freed; NULL past the last. CLATTN_OUT_OF_MEMORY. */
+clattn_status clattn_records_folder(const clattn_device *device, int index, char **out);
+
+/* The record that `folder` has of this very device, for the tuner; with no entries when there is none that can be read,
+ * which is logged. To be freed by clattn_record_free. CLATTN_OUT_OF_MEMORY. */
 clattn_status clattn_records_own(clattn_device *device, const char *folder, clattn_record *out);
 
 #endif

@@ -15,15 +15,15 @@
 #define CLATTN_CLASS_NAME_SIZE  160
 
 typedef enum clattn_class_field_kind {
-    CLATTN_FIELD_DTYPE, /* a clattn_dtype; its name in JSON */
-    CLATTN_FIELD_NUMBER,
-    CLATTN_FIELD_FLAG /* 0 or 1; false or true in JSON */
+    CLATTN_FIELD_DTYPE,  /* a clattn_dtype; its name in JSON */
+    CLATTN_FIELD_NUMBER, /* a head dim, rounded up to the fragment's size class */
+    CLATTN_FIELD_FLAG    /* 0 or 1; false or true in JSON */
 } clattn_class_field_kind;
 
 typedef struct clattn_class_field {
     const char *name;
     clattn_class_field_kind kind;
-    int32_t low, high; /* of NUMBER */
+    int32_t low, high; /* both included; a FLAG's are 0 and 1 */
 } clattn_class_field;
 
 typedef struct clattn_tuning_class {
@@ -37,7 +37,8 @@ const clattn_class_field *clattn_class_field_row(clattn_algorithm algorithm, int
 /* The value of the field with that name. The kernel's classes have to have it. */
 int32_t clattn_class_value(const clattn_tuning_class *of, const char *name);
 
-/* The class of a plan's kernel (prefill, decode, combine): the problem's, with the fragment that this kernel has. */
+/* The class of a plan's kernel (prefill, decode, combine): the problem's, with the fragment that this kernel has in
+ * plans of `fragment`. */
 clattn_tuning_class clattn_class_of_problem(const clattn_problem *problem, clattn_algorithm algorithm,
                                             clattn_fragment_id fragment);
 /* The class of a cache operation (append, gather) from one type to another. */

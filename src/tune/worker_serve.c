@@ -181,9 +181,7 @@ static clattn_status greet(server *s, cl_platform_id platform, cl_device_id id)
         return clattn_fail(CLATTN_IO_ERROR, "the tuner did not greet its worker");
     const clattn_status status = open_device(s, platform, id, greeting);
     json_decref(greeting);
-    json_t *answer = status == CLATTN_OK
-                         ? json_pack("{s:s, s:s}", "version", clattn_version(), "device", clattn_device_line(s->device))
-                         : make_error();
+    json_t *answer = status == CLATTN_OK ? make_greeting(s) : make_error();
     if (!clattn_lines_send(&s->lines, answer) && status == CLATTN_OK)
         return clattn_fail(CLATTN_IO_ERROR, "the tuner is gone");
     return status;

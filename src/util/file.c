@@ -178,3 +178,20 @@ int clattn_path_cache(const char *given, bool ignore_environment, char **out)
         return ENOENT;
     return *out ? 0 : ENOMEM;
 }
+
+char *clattn_path_tuning(const char *given, bool ignore_environment, const char *installed)
+{
+    if (!given && !ignore_environment)
+        given = variable("CLATTN_TUNING_PATH");
+    if (given)
+        return clattn_text_copy(given);
+    const char *xdg = ignore_environment ? NULL : variable("XDG_DATA_HOME");
+    const char *home = ignore_environment ? NULL : variable("HOME");
+    clattn_text path = { 0 };
+    if (xdg && xdg[0] == '/')
+        clattn_text_add(&path, "%s/clattn/tuning:", xdg);
+    else if (home)
+        clattn_text_add(&path, "%s/.local/share/clattn/tuning:", home);
+    clattn_text_add(&path, "%s", installed);
+    return clattn_text_take(&path);
+}

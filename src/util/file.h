@@ -34,4 +34,9 @@ char *clattn_path_join(const char *folder, const char *name);
  * XDG_CACHE_HOME that is not absolute, as its specification asks. ENOENT when none is set, ENOMEM. */
 int clattn_path_cache(const char *given, bool ignore_environment, char **out);
 
+/* The folders of tuning records, separated by ':': `given`, else (unless the environment is ignored)
+ * CLATTN_TUNING_PATH, else $XDG_DATA_HOME/clattn/tuning or ~/.local/share/clattn/tuning and then `installed`; when the
+ * environment is ignored, `installed`. To be freed; NULL when there is no memory. Variables count as above. */
+char *clattn_path_tuning(const char *given, bool ignore_environment, const char *installed);
+
 #endif

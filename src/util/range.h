@@ -11,6 +11,7 @@
  * with room for a group or a tile. */
 #define CLATTN_MAX_COUNT     (1 << 30)
 #define CLATTN_MAX_PAGE_SIZE 256
+#define CLATTN_MAX_HEAD_DIM  576   /* of attention */
 #define CLATTN_MAX_DIM       65535 /* heads and dims of operations that are not attention */
 
 /* An integer that an argument holds, and what it may be: low to high, both included. */

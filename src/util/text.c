@@ -80,9 +80,34 @@ char *clattn_text_copy(const char *string)
     return copy;
 }
 
+/* Bytes of the UTF-8 sequence that starts here; 0 when it is none. The second byte's range leaves out overlong forms,
+ * surrogates, and what is past U+10FFFF. */
+static size_t utf8_size(const char *string)
+{
+    const unsigned char *s = (const unsigned char *)string;
+    if (s[0] < 0x80)
+        return 1;
+    if (s[0] < 0xc2 || s[0] > 0xf4)
+        return 0;
+    const size_t size = s[0] < 0xe0 ? 2 : s[0] < 0xf0 ? 3 : 4;
+    const unsigned char low = s[0] == 0xe0 ? 0xa0 : s[0] == 0xf0 ? 0x90 : 0x80;
+    const unsigned char high = s[0] == 0xed ? 0x9f : s[0] == 0xf4 ? 0x8f : 0xbf;
+    if (s[1] < low || s[1] > high)
+        return 0;
+    for (size_t i = 2; i < size; i++)
+        if ((s[i] & 0xc0) != 0x80)
+            return 0;
+    return size;
+}
+
 void clattn_text_to_line(char *string)
 {
-    for (; *string; string++)
-        if ((unsigned char)*string < 0x20 || *string == 0x7f)
+    while (*string) {
+        const size_t size = utf8_size(string);
+        if (size == 0)
+            *string = '?';
+        else if ((unsigned char)*string < 0x20 || *string == 0x7f)
             *string = ' ';
+        string += size ? size : 1;
+    }
 }

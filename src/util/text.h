@@ -31,7 +31,8 @@ void clattn_text_free(clattn_text *text);
 /* A copy to be freed, NULL when there is no memory. */
 char *clattn_text_copy(const char *string);
 
-/* Replaces control characters by spaces: for text of drivers that goes into single lines. */
+/* Replaces control characters by spaces, and bytes that are no UTF-8 by question marks: for text of drivers that goes
+ * into single lines and into JSON. */
 void clattn_text_to_line(char *string);
 
 #endif

@@ -52,8 +52,22 @@ def check_devices(report):
     if len(devices) > 1:
         result = run("devices", "--json", "--device", "")
         report.check(result.returncode == 0 and "matches" in result.stderr, "several matches are not said")
+    for device in usable:
+        report.check(isinstance(device["architecture"], str), f"{device['index']} has no architecture")
+        report.check(device["type"] == "gpu" or device["architecture"] != "", f"{device['index']} is an unknown CPU")
     chosen = run("devices", "--device", "0:0", "--json", env={"CLATTN_DEVICE": "no such device"})
     report.check(chosen.returncode == 0, "--device does not override CLATTN_DEVICE")
+
+
+def check_records(report, folder):
+    """A record that cannot be used costs a line; the levels themselves are tests/unit/test_records.c's."""
+    (folder / "records").mkdir()
+    (folder / "records" / "bad.json").write_text('{"schema": 99}')
+    env = {"CLATTN_TUNING_PATH": f"{folder / 'missing'}:{folder / 'records'}"}
+    result = run("devices", "--json", "--device", "0:0", env=env)
+    report.check(result.returncode == 0, f"devices with a bad record: {result.stderr}")
+    report.check(json.loads(result.stdout)["tuning_level"] == "default", "a bad record has a level")
+    report.check("bad.json" in result.stderr and "schema is 99" in result.stderr, f"no line says so: {result.stderr}")
 
 
 def check_cache(report, folder):
@@ -95,6 +109,7 @@ def main():
     check_help(report)
     check_corpus(report, folder)
     check_devices(report)
+    check_records(report, folder)
     check_cache(report, folder)
     report.finish()
 

@@ -60,6 +60,12 @@ exports_only_public_names() {
     [ -z "$names" ]
 }
 
+has_the_tuning_records() { # all of tuning/, and nothing else
+    local folder
+    folder=$(find "$stage" -path '*/share/clattn/tuning' -type d) || return 1
+    diff <(cd "$root/tuning" && ls | grep '\.json$') <(ls "$folder")
+}
+
 rm -rf "$stage" "$work/static"
 try "meson install" meson install -C "$build" --no-rebuild --destdir "$stage"
 pc=$(find "$stage" -name clattn.pc | head -1)
@@ -72,6 +78,7 @@ try "attention.c runs" env LD_LIBRARY_PATH="$libdir" "$work/attention"
 try "shared_prefix.c against the shared library" build_example "$stage" "$work/shared_prefix" shared_prefix.c
 try "serve against the shared library" build_example "$stage" "$work/serve" 'serve/*.c'
 try "the soname has a version" soname_is_versioned
+try "the tuning records are installed" has_the_tuning_records
 try "only clattn_* is exported" exports_only_public_names
 
 cp -a "$stage" "$work/static"

@@ -41,9 +41,9 @@ static void names_every_status(void **state)
 {
     (void)state;
     assert_string_equal(clattn_status_name(CLATTN_OK), "CLATTN_OK");
-    for (int status = CLATTN_OK; status >= CLATTN_OUT_OF_PAGES; status--)
+    for (int status = CLATTN_OK; status >= CLATTN_CANCELLED; status--)
         assert_string_not_equal(clattn_status_name((clattn_status)status), "unknown status");
-    assert_string_equal(clattn_status_name((clattn_status)(CLATTN_OUT_OF_PAGES - 1)), "unknown status");
+    assert_string_equal(clattn_status_name((clattn_status)(CLATTN_CANCELLED - 1)), "unknown status");
     assert_string_equal(clattn_status_name((clattn_status)1), "unknown status");
 }
 
@@ -122,6 +122,41 @@ static void text_grows(void **state)
     char line[] = "a\nb\tc\x7f";
     clattn_text_to_line(line);
     assert_string_equal(line, "a b c ");
+    char sound[] = "\xc2\xae \xe0\xa0\x80\xed\x9f\xbf \xf0\x90\x80\x80\xf4\x8f\xbf\xbf", same[sizeof(sound)];
+    memcpy(same, sound, sizeof(sound));
+    clattn_text_to_line(sound);
+    assert_string_equal(sound, same);
+    char broken[] = "\xae|\xc0\x80|\xe0\x9f\xbf|\xed\xa0\x80|\xf0\x8f\xbf\xbf|\xf4\x90\x80\x80|\xf5|\xe2\x82";
+    clattn_text_to_line(broken);
+    assert_string_equal(broken, "?|??|???|???|????|????|?|??");
+}
+
+static void tuning_path_has_its_own_order(void **state)
+{
+    (void)state;
+    const struct {
+        const char *given, *variable, *xdg, *home, *ignoring, *right;
+    } table[] = {
+        { "a:b", "v", "/x", "/h", "a:b", "a:b" },
+        { "", "v", "/x", "/h", "", "" },
+        { NULL, "v:w", "/x", "/h", "/share", "v:w" },
+        { NULL, "", "/x", "/h", "/share", "/x/clattn/tuning:/share" },
+        { NULL, NULL, "relative", "/h", "/share", "/h/.local/share/clattn/tuning:/share" },
+        { NULL, NULL, NULL, NULL, "/share", "/share" },
+    };
+    for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+        const char *const pairs[3][2] = { { "CLATTN_TUNING_PATH", table[i].variable },
+                                          { "XDG_DATA_HOME", table[i].xdg },
+                                          { "HOME", table[i].home } };
+        for (size_t j = 0; j < 3; j++)
+            assert_int_equal(pairs[j][1] ? setenv(pairs[j][0], pairs[j][1], 1) : unsetenv(pairs[j][0]), 0);
+        char *path = clattn_path_tuning(table[i].given, false, "/share");
+        assert_string_equal(path, table[i].right);
+        free(path);
+        path = clattn_path_tuning(table[i].given, true, "/share");
+        assert_string_equal(path, table[i].ignoring);
+        free(path);
+    }
 }
 
 static void keys_depend_on_content_and_cuts(void **state)
@@ -214,6 +249,7 @@ int main(void)
         cmocka_unit_test(keys_depend_on_content_and_cuts),
         cmocka_unit_test(writes_and_reads_files),
         cmocka_unit_test(finds_the_cache_folder),
+        cmocka_unit_test(tuning_path_has_its_own_order),
     };
     return cmocka_run_group_tests_name("util", tests, make_folder, remove_folder);
 }

@@ -9,15 +9,15 @@ static int print_device_json(const found_device *device, const clattn_device_inf
     char index[32];
     snprintf(index, sizeof index, "%d:%d", device->platform_index, device->device_index);
     return report_print(json_pack(
-        "{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:b}", "index",
+        "{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:b}", "index",
         index, "platform", info->platform_name, "device", info->device_name, "vendor", info->vendor, "type", info->type,
-        "version", info->device_version, "driver", info->driver_version, "fragment", info->fragment, "tuning_level",
-        info->tuning_level, "quirks", info->quirks, "compute_units", (json_int_t)info->compute_units,
-        "native_vector_width_float", (json_int_t)info->native_vector_width_float, "global_mem_size",
-        (json_int_t)info->global_mem_size, "max_mem_alloc_size", (json_int_t)info->max_mem_alloc_size, "local_mem_size",
-        (json_int_t)info->local_mem_size, "global_mem_cache_size", (json_int_t)info->global_mem_cache_size,
-        "max_work_group_size", (json_int_t)info->max_work_group_size, "linker_available", info->linker_available,
-        "fp16", info->has_fp16));
+        "version", info->device_version, "driver", info->driver_version, "fragment", info->fragment, "architecture",
+        info->architecture, "tuning_level", info->tuning_level, "quirks", info->quirks, "compute_units",
+        (json_int_t)info->compute_units, "native_vector_width_float", (json_int_t)info->native_vector_width_float,
+        "global_mem_size", (json_int_t)info->global_mem_size, "max_mem_alloc_size",
+        (json_int_t)info->max_mem_alloc_size, "local_mem_size", (json_int_t)info->local_mem_size,
+        "global_mem_cache_size", (json_int_t)info->global_mem_cache_size, "max_work_group_size",
+        (json_int_t)info->max_work_group_size, "linker_available", info->linker_available, "fp16", info->has_fp16));
 }
 
 static void print_device_text(const found_device *device, const clattn_device_info *info)
@@ -31,7 +31,8 @@ static void print_device_text(const found_device *device, const clattn_device_in
            (double)info->global_mem_size / mib, (double)info->max_mem_alloc_size / mib,
            (double)info->local_mem_size / 1024.0, (double)info->global_mem_cache_size / mib);
     printf("    cl_khr_fp16 %s, linker %s\n", info->has_fp16 ? "yes" : "no", info->linker_available ? "yes" : "no");
-    printf("    fragment %s, tuning level %s, quirks %s\n", info->fragment, info->tuning_level,
+    printf("    architecture %s, fragment %s, tuning level %s, quirks %s\n",
+           *info->architecture ? info->architecture : "unknown", info->fragment, info->tuning_level,
            *info->quirks ? info->quirks : "none");
 }
 
