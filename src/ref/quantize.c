@@ -10,21 +10,26 @@
 #define FP8_LARGEST 0x7e
 #define FP8_NAN     0x7f
 
-/* The nearest of all codes, of two the even one. */
+/* The nearest of all codes, of two the even one: codes ascend, so it is one of the two around the value. */
 uint8_t ref_fp8_from_f64(double value)
 {
     const uint8_t sign = signbit(value) ? 0x80 : 0;
     const double magnitude = fabs(value);
-    uint8_t best = 0;
+    uint8_t low = 0, high = FP8_LARGEST;
     if (isnan(value))
         return sign | FP8_NAN;
-    for (uint8_t code = 1; code <= FP8_LARGEST; code++) {
-        const double nearest = fabs(magnitude - (double)ref_f32_from_fp8(best));
-        const double distance = fabs(magnitude - (double)ref_f32_from_fp8(code));
-        if (distance < nearest || (distance == nearest && code % 2 == 0))
-            best = code;
+    if (isinf(value))
+        return sign | FP8_LARGEST;
+    while (high - low > 1) {
+        const uint8_t middle = (uint8_t)((low + high) / 2);
+        if ((double)ref_f32_from_fp8(middle) <= magnitude)
+            low = middle;
+        else
+            high = middle;
     }
-    return sign | (isinf(value) ? FP8_LARGEST : best);
+    const double to_low = fabs(magnitude - (double)ref_f32_from_fp8(low));
+    const double to_high = fabs(magnitude - (double)ref_f32_from_fp8(high));
+    return sign | (to_low < to_high || (to_low == to_high && low % 2 == 0) ? low : high);
 }
 
 static void store_half(uint8_t *at, float value)

@@ -47,7 +47,7 @@ clattn_status clattn_tuned_open(clattn_run *run, size_t row_index, clattn_tuned 
     if (!clattn_points_make(&start, &problem, clattn_device_probed(run->device), &of->points))
         return clattn_fail(CLATTN_OUT_OF_MEMORY, "no memory for the tiles of a search space");
     clattn_tile_name(&start.tile, of->default_tile);
-    run->progress.clock = "";
+    clattn_run_clear(run);
     run->progress.tile = of->default_tile;
     run->progress.split_size = start.split_size;
     return CLATTN_OK;
@@ -243,9 +243,6 @@ static clattn_status run_open(clattn_tuned *of, double end)
 {
     const clattn_run *run = of->run;
     const clattn_record_entry *entry = earlier_entry(of);
-    of->run->progress.seconds = 0;
-    of->run->progress.detail = "";
-    of->run->progress.exhaustive = 0;
     clattn_tuned_tell(of, CLATTN_TUNE_CLASS_STARTED);
     if (!entry || !run->journal || !clattn_journal_has_class(run->journal, of->name, of->kernels))
         return search(of, end);

@@ -29,6 +29,23 @@ void clattn_run_tell(clattn_run *run, clattn_tune_event event)
         run->cancelled = true;
 }
 
+void clattn_run_clear(clattn_run *run)
+{
+    clattn_tune_progress *progress = &run->progress;
+    *progress = (clattn_tune_progress){
+        .op = "",
+        .class_name = "",
+        .class_index = progress->class_index,
+        .class_count = progress->class_count,
+        .tile = "",
+        .detail = "",
+        .default_tile = "",
+        .budget = progress->budget,
+        .shape = "",
+        .clock = "",
+    };
+}
+
 static bool ask_to_stop(void *user)
 {
     clattn_run *run = user;
@@ -100,10 +117,8 @@ static void set_end(clattn_run *run)
 clattn_status clattn_run_open(clattn_device *device, const clattn_tune_params *params, const char *folder,
                               bool searching, clattn_run *run)
 {
-    static const clattn_tune_progress nothing = {
-        .op = "", .class_name = "", .tile = "", .detail = "", .shape = "", .default_tile = "", .clock = ""
-    };
-    *run = (clattn_run){ .device = device, .params = params, .folder = folder, .progress = nothing };
+    *run = (clattn_run){ .device = device, .params = params, .folder = folder };
+    clattn_run_clear(run);
     run->driver = clattn_device_probed(device)->driver_version;
     set_end(run);
     set_date(run);

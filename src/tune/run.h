@@ -62,6 +62,8 @@ clattn_status clattn_run_open(clattn_device *device, const clattn_tune_params *p
                               bool searching, clattn_run *run);
 void clattn_run_close(clattn_run *run, bool finished);
 clattn_status clattn_run_kernels(clattn_run *run, clattn_algorithm algorithm, const char **out);
+/* The progress of no class: what it told of the last one is gone. */
+void clattn_run_clear(clattn_run *run);
 /* Calls back with run->progress; notes whether the callback wants an end. */
 void clattn_run_tell(clattn_run *run, clattn_tune_event event);
 /* A clattn_record_refusal that logs. */

@@ -16,7 +16,7 @@ typedef struct clattn_subject_row {
     clattn_dtype q_dtype, k_dtype, v_dtype; /* append and gather: from q_dtype to k_dtype */
     int32_t head_dim;
     bool paged;
-    int32_t batch, q_heads, kv_heads, q_len, kv_len; /* on a CPU; GPUs get GPU_SCALE times the batch */
+    int32_t batch, q_heads, kv_heads, q_len, kv_len; /* on a CPU; GPUs get more, see subject_rows.c */
 } clattn_subject_row;
 
 /* Row i; NULL past the last. */
@@ -36,6 +36,9 @@ typedef struct clattn_subject clattn_subject;
  * CLATTN_OPENCL_ERROR. */
 clattn_status clattn_subject_open(clattn_device *device, cl_command_queue queue, const clattn_subject_row *row,
                                   uint64_t seed, clattn_subject **out);
+/* The same of a tiny shape: for checking candidates, not for timing them. */
+clattn_status clattn_subject_open_small(clattn_device *device, cl_command_queue queue, const clattn_subject_row *row,
+                                        uint64_t seed, clattn_subject **out);
 void clattn_subject_close(clattn_subject *subject);
 
 /* "batch 1, q_heads 8, ...": belongs to the subject. */

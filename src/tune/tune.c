@@ -8,8 +8,9 @@
 #include "util/clock.h"
 #include "util/status.h"
 
-#define LEAST_SHARE 10.0 /* seconds: for the default, and some candidates, on a driver that takes a second to compile  \
-                          */
+#define LEAST_SHARE                                                                                                    \
+    10.0 /* seconds: for the default, and some candidates, on a driver that takes a second to compile                  \
+          */
 
 enum { MAX_ROWS = 512 };
 
@@ -56,6 +57,7 @@ static clattn_status run_classes(clattn_run *run)
     CLATTN_TRY(status);
     const bool cancelled = run->cancelled;
     run->progress.class_index = done;
+    clattn_run_clear(run);
     clattn_run_tell(run, CLATTN_TUNE_FINISHED);
     return cancelled ? clattn_fail(CLATTN_CANCELLED, "the progress callback asked for an end in class %d of %d", done,
                                    chosen.count)

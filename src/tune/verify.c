@@ -46,7 +46,6 @@ static clattn_status compare(clattn_tuned *of, const clattn_record_entry *entry)
     clattn_tile_name(&entry->tile, of->tile);
     of->run->progress.tile = of->tile;
     of->run->progress.split_size = entry->split_size;
-    of->run->progress.seconds = 0;
     clattn_tuned_tell(of, CLATTN_TUNE_CLASS_STARTED);
     CLATTN_TRY(clattn_contender_open(of, &of->points.candidates[of->points.start], &of->first));
     CLATTN_TRY(clattn_contender_open(of, &recorded, &of->best));
@@ -80,6 +79,7 @@ static clattn_status recheck_all(clattn_run *run)
         run->progress.class_index++;
     }
     const bool cancelled = run->cancelled;
+    clattn_run_clear(run);
     clattn_run_tell(run, CLATTN_TUNE_FINISHED);
     return cancelled ? clattn_fail(CLATTN_CANCELLED, "the progress callback asked for an end after %d of %d entries",
                                    run->progress.class_index, run->progress.class_count)

@@ -11,6 +11,7 @@
 #include "tune/worker.h"
 #include "util/clock.h"
 #include "util/status.h"
+#include "util/text.h"
 
 typedef struct server {
     clattn_lines lines;
@@ -47,9 +48,16 @@ static clattn_status open_device(server *s, cl_platform_id platform, cl_device_i
     return clattn_device_open(s->context, id, &settings, &s->device);
 }
 
+static void close_subject(server *s)
+{
+    if (s->subject)
+        clattn_subject_close(s->subject);
+    s->subject = NULL;
+}
+
 static void close_all(server *s)
 {
-    clattn_subject_close(s->subject);
+    close_subject(s);
     if (s->device)
         clattn_device_release(s->device);
     if (s->queue)
@@ -89,8 +97,7 @@ static clattn_status open_subject(server *s, const clattn_worker_request *reques
 {
     if (s->subject && s->row == request->row && s->seed == request->seed)
         return CLATTN_OK;
-    clattn_subject_close(s->subject);
-    s->subject = NULL;
+    close_subject(s);
     s->row = request->row;
     s->seed = request->seed;
     return clattn_subject_open(s->device, s->queue, clattn_subject_row_at(request->row), request->seed, &s->subject);
@@ -134,19 +141,11 @@ static void try_candidate(server *s, const clattn_worker_request *request, clatt
     clattn_trial_close(trial);
 }
 
-/* JSON takes UTF-8 only, and what drivers say may be anything. */
-static void to_ascii(char *text)
-{
-    for (; *text; text++)
-        if (*text < 0x20 || *text > 0x7e)
-            *text = '?';
-}
-
 static json_t *make_error(void)
 {
     char text[512];
     snprintf(text, sizeof(text), "%s", clattn_last_error());
-    to_ascii(text);
+    clattn_text_to_line(text);
     return json_pack("{s:s}", "error", text);
 }
 
@@ -157,7 +156,7 @@ static json_t *answer_to(server *s, const json_t *line)
     if (read_request(s, line, &request) != CLATTN_OK || open_subject(s, &request) != CLATTN_OK)
         return make_error();
     try_candidate(s, &request, &answer);
-    to_ascii(answer.detail);
+    clattn_text_to_line(answer.detail);
     return json_pack("{s:s, s:s, s:f}", "outcome", clattn_worker_outcome_name(answer.outcome), "detail", answer.detail,
                      "seconds", answer.seconds);
 }

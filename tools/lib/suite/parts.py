@@ -68,6 +68,14 @@ def pocl_rest(part):
     part.count("steps", [builds.binary("test", "tests/device/test_steps")], env)
 
 
+def tiles(part):
+    """Points of the search spaces, drawn by a seed that the log has, as many as its time allows."""
+    more = ["--full"] if part.options.full else ["--points", "200", "--seconds", "100"]
+    part.count("tiles", [builds.binary("test", "tests/device/test_subjects"), *more],
+               part.environment(OCL_ICD_VENDORS=POCL))
+    part.lines += [line for line in part.output.splitlines() if line.startswith(("# seed", "# points"))]
+
+
 def rusticl(part):
     env = part.environment(OCL_ICD_VENDORS=RUSTICL, RUSTICL_ENABLE="llvmpipe")
     require_cases(part, device_suites(part, env, ["small", *CACHE_SUITES, "merge", "paged_scalar"]), "rusticl")
@@ -230,6 +238,7 @@ TABLE = (
     ("sanitize", 240, False, sanitize),
     ("command", 240, False, command),
     ("fuzz", 90, False, fuzz),
+    ("tiles", 120, False, tiles),
     ("rusticl", 90, False, rusticl),
     ("mutate", 90, False, mutate),
     ("warm", 45, False, warm),

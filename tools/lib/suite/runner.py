@@ -41,7 +41,8 @@ class Part:
         """Nothing of the caller's own caches, devices or settings reaches a test, and nothing of a test outlives it."""
         env = {key: os.environ[key] for key in PASSED_ON if key in os.environ}
         for key, folder in (("CLATTN_CACHE_DIR", "clattn"), ("POCL_CACHE_DIR", "pocl"), ("XDG_CACHE_HOME", "xdg-cache"),
-                            ("XDG_DATA_HOME", "xdg-data"), ("XDG_CONFIG_HOME", "xdg-config")):
+                            ("CLATTN_TUNING_PATH", "tuning"), ("XDG_DATA_HOME", "xdg-data"),
+                            ("XDG_CONFIG_HOME", "xdg-config")):
             (self.state / folder).mkdir(exist_ok=True)
             env[key] = str(self.state / folder)
         env.update({key: str(value) for key, value in more.items()})
