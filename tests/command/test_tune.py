@@ -53,7 +53,7 @@ def lines(result):
 def check_search(report, place):
     """The first run of gather: what it prints is what the record has."""
     begin = time.monotonic()
-    result = place.run(*GATHER, "--budget", 10)
+    result = place.run(*GATHER, "--budget", 10, "--plot", place.folder / "out.svg")
     spent = time.monotonic() - begin
     report.check(result.returncode == 0 and spent < 13, f"tune of 10 s took {spent:.1f} s: {result.stderr}")
     classes, summary = lines(result)
@@ -65,12 +65,11 @@ def check_search(report, place):
     report.check([summary.get("record")] == [str(file) for file in files], f"record: {summary}, {files}")
     entries = place.record()["entries"]
     report.check(len(entries) == len(classes), f"{len(entries)} entries of {len(classes)} classes")
-    report.check({round(row["seconds_median"], 9) for row in classes} ==
-                 {round(entry["seconds"], 9) for entry in entries}, f"figures: {entries}, {classes}")
-    table = place.run("tune", "--op", "gather", "--verify")
-    report.check(table.returncode == 0 and "gather" in table.stdout and "ratio" in table.stdout,
-                 f"--verify: {table.stdout}{table.stderr}")
-    verified, summary = lines(place.run(*GATHER, "--verify"))
+    pairs = zip(sorted(row["seconds_median"] for row in classes), sorted(entry["seconds"] for entry in entries))
+    report.check(all(abs(told / kept - 1) < 1e-4 for told, kept in pairs), f"figures: {entries}, {classes}")
+    text = (place.folder / "out.svg").read_text() if (place.folder / "out.svg").is_file() else ""
+    report.check("gather" in text and "</svg>" in text, f"--plot: {text[:200]}")
+    verified, summary = lines(place.run(*GATHER, "--verify", "--budget", 20))
     report.check(len(verified) == len(classes) and all("pays" in row for row in verified) and
                  "no_longer_pay" in summary, f"--verify: {verified} {summary}")
 
@@ -89,12 +88,11 @@ def check_use(report, place):
     folder = Folder()
     before, result = attend(folder, place)
     report.check(before.get("tuning_level") == "default", f"before tuning: {before} {result.stderr}")
-    result = place.run("tune", "--op", "attention", "--json", "--budget", 12)
-    classes, _ = lines(result)
-    report.check(result.returncode == 0 and classes, f"tune --op attention: {result.stdout}{result.stderr}")
+    result = place.run("tune", "--op", "attention", "--budget", 16)
+    report.check(result.returncode == 0 and all(words in result.stdout for words in (
+        "prefill f32", "geometric mean", "recorded in", "not reached")), f"a table: {result.stdout}{result.stderr}")
     after, result = attend(folder, place)
-    report.check(after.get("tuning_level") == "exact" and after.get("tile") == (classes or [{}])[0].get("tile"),
-                 f"after tuning: {after} {result.stderr}")
+    report.check(after.get("tuning_level") == "exact", f"after tuning: {after} {result.stderr}")
     spoil_records(report, place, folder)
 
 
@@ -139,6 +137,7 @@ def check_refusals(report):
     refuse(FAILED, ["--seed", "-1"], "--seed", -1)
     for option in ("--resume", "--exhaustive", "--all-classes"):
         refuse(FAILED, [option, "--verify"], "--verify", option)
+    refuse(FAILED, ["--budget", "--exhaustive"], "--exhaustive", "--budget", 10)
     refuse(FAILED, ["--plot", "--verify"], "--verify", "--plot", place.folder / "out.svg")
     refuse(FAILED, ["--plot", "none/out.svg"], "--plot", place.folder / "none/out.svg")
     refuse(FAILED, ["no such device"], "--device", "no such device")
@@ -158,7 +157,9 @@ def mount(folder, *options):
 def check_folders(report):
     place = Place()
     place.records.write_text("a file")
-    report.refused(place.run(*GATHER, "--budget", 5), FAILED, [str(place.records)], "a file in place of the folder")
+    result = place.run(*GATHER, "--budget", 5)
+    report.check(result.returncode == FAILED and str(place.records) in result.stderr.splitlines()[-1] and
+                 not result.stdout, f"a file in place of the folder: {result.returncode} {result.stderr}")
     for what, options, fill in (("a read-only folder", ["-o", "ro,size=64k"], False),
                                 ("a full disk", ["-o", "size=16k"], True)):
         place = Place()
@@ -186,20 +187,20 @@ def wait_for_class(process):
 
 def check_killed(report):
     place = Place()
-    process = place.start(*GATHER, "--all-classes", "--budget", 60)
+    process = place.start(*GATHER, "--all-classes", "--budget", 30)
     report.check(wait_for_class(process), "no class was done before the kill")
     process.kill()
     process.communicate()
     entries = place.record()["entries"]
     report.check(len(entries) >= 1, f"killed: {place.files()}, {entries}")
-    classes, summary = lines(place.run(*GATHER, "--resume", "--budget", 8))
+    classes, summary = lines(place.run(*GATHER, "--resume", "--budget", 20))
     report.check(summary.get("classes", 0) >= 1, f"--resume: {classes} {summary}")
     report.check(len(place.record()["entries"]) > len(entries), f"--resume: {place.record()['entries']}")
 
 
 def check_interrupted(report):
     place = Place()
-    process = place.start(*GATHER, "--all-classes", "--budget", 60)
+    process = place.start(*GATHER, "--all-classes", "--budget", 30)
     report.check(wait_for_class(process), "no class was done before the interruption")
     process.send_signal(signal.SIGINT)
     out, _ = process.communicate(timeout=60)
@@ -207,8 +208,8 @@ def check_interrupted(report):
     report.check(process.returncode == INTERRUPTED and objects and objects[-1].get("interrupted") is True,
                  f"Ctrl-C: {process.returncode} {out}")
     report.check(len(place.record()["entries"]) >= 1, f"Ctrl-C: {place.files()}")
-    process = place.start(*GATHER, "--all-classes", "--budget", 60)
-    report.check(wait_for_class(process), "no class was done before two interruptions")
+    process = place.start(*GATHER, "--budget", 60)
+    time.sleep(2)
     begin = time.monotonic()
     process.send_signal(signal.SIGINT)
     time.sleep(0.05)
@@ -216,6 +217,8 @@ def check_interrupted(report):
     process.communicate(timeout=60)
     report.check(process.returncode == INTERRUPTED and time.monotonic() - begin < 10, "Ctrl-C twice")
     report.check(len(place.record()["entries"]) >= 1, f"Ctrl-C twice: {place.files()}")
+    left = [file.name for file in place.records.iterdir() if file.suffix not in (".json", ".lock", ".journal")]
+    report.check(not left, f"Ctrl-C twice left {left}")
 
 
 def check_together(report):
@@ -238,7 +241,7 @@ def check_faults(report, layer):
     place = Place()
     faults = {"OPENCL_LAYERS": layer,
               "TUNE_FAULTS": "crash=GROUP_TOKENS=64;hang=GROUP_TOKENS=32;wrong=GROUP_TOKENS=8;die=GROUP_TOKENS=4"}
-    result = place.run(*GATHER, "--budget", 15, "--exhaustive", "--timeout", 2, **faults)
+    result = place.run(*GATHER, "--budget", 19, "--timeout", 2, **faults)
     classes, _ = lines(result)
     report.check(result.returncode == 0 and classes, f"faults: {result.returncode} {result.stdout}{result.stderr}")
     for row in classes[:1]:
@@ -247,7 +250,7 @@ def check_faults(report, layer):
         report.check(row["tile"].rsplit("tokens", 1)[-1] in {"1", "2", "16"}, f"faults: {row['tile']} was chosen")
     kept = {(fault["tile"]["tokens"], fault["fault"]) for fault in place.record()["faults"]}
     report.check({(64, "crashed"), (32, "timed out"), (8, "wrong"), (4, "crashed")} <= kept, f"faults: {kept}")
-    classes, _ = lines(place.run(*GATHER, "--budget", 6, "--exhaustive", "--timeout", 2))
+    classes, _ = lines(place.run(*GATHER, "--budget", 8, "--timeout", 2))
     for row in classes[:1]:
         report.check({"64", "32", "8", "4"} <= tokens(row, "skipped"), f"faults of an earlier run: {row['failed']}")
     report.check(classes, "a run after faults has no class")
@@ -256,27 +259,17 @@ def check_faults(report, layer):
 def check_clocks(report, layer):
     for clock in ("zero", "fast"):
         place = Place()
-        result = place.run(*GATHER, "--budget", 4, OPENCL_LAYERS=layer, TUNE_CLOCK=clock)
+        result = place.run(*GATHER, "--budget", 3, OPENCL_LAYERS=layer, TUNE_CLOCK=clock)
         classes, _ = lines(result)
         report.check(classes and all(row.get("clock") == "wall" and row["seconds_median"] > 1e-6 for row in classes),
                      f"a clock that is {clock}: {result.stdout}{result.stderr}")
-
-
-def check_plot(report, place):
-    result = place.run("tune", "--op", "gather", "--budget", 6, "--plot", place.folder / "out.svg")
-    report.check(result.returncode == 0 and (place.folder / "out.svg").is_file(), f"--plot: {result.stderr}")
-    text = (place.folder / "out.svg").read_text() if (place.folder / "out.svg").is_file() else ""
-    report.check("gather" in text and "</svg>" in text, "--plot drew no class")
-    report.check("geometric mean" in result.stdout and "recorded in" in result.stdout, f"the table: {result.stdout}")
 
 
 def main():
     skip_without_device()
     report, layer = Report(), os.environ.get("CLATTN_TUNE_FAULT_LAYER", "")
     check_refusals(report)
-    place = Place()
-    check_search(report, place)
-    check_plot(report, place)
+    check_search(report, Place())
     check_use(report, Place())
     check_folders(report)
     check_killed(report)

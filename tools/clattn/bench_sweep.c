@@ -9,8 +9,9 @@
 #include "command.h"
 #include "kernel/tile.h"
 #include "report.h"
+#include "tune/points.h"
 
-enum { FINALISTS = 3, MIN_TURNS = 3, MAX_TURNS = 200, MIN_SPLIT_SIZE = 128 };
+enum { FINALISTS = 3, MIN_TURNS = 3, MAX_TURNS = 200 };
 /* How long a point is timed, and a finalist. One that is as much slower than the choice is not timed in turns. */
 static const double POINT_SECONDS = 0.15, FINAL_SECONDS = 1.0, TOO_SLOW = 1.25;
 
@@ -68,17 +69,16 @@ static int add_point(sweep *to, const clattn_tile *tile, int32_t split_size)
     return EXIT_DONE;
 }
 
-/* A decode tile comes with each split size, from small ones to one split for all keys. */
+/* A decode tile comes with each split size that the tuner would try. */
 static int add_tile(sweep *to, const clattn_tile *tile)
 {
+    int32_t splits[CLATTN_POINTS_MAX_SPLITS];
+    int status = EXIT_DONE;
     if (to->algorithm != CLATTN_ALGORITHM_DECODE)
         return add_point(to, tile, 0);
-    int status = EXIT_DONE;
-    for (int32_t split = MIN_SPLIT_SIZE; status == EXIT_DONE; split *= 2) {
-        status = add_point(to, tile, split);
-        if (split >= to->shape->kv_len)
-            break;
-    }
+    const int count = clattn_points_splits(tile, to->shape->kv_len, splits);
+    for (int i = 0; i < count && status == EXIT_DONE; i++)
+        status = add_point(to, tile, splits[i]);
     return status;
 }
 

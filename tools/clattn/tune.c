@@ -39,7 +39,7 @@ static int read_seconds(const options *given, option_id id, double otherwise, do
                 MOST_SECONDS);
 }
 
-/* Nothing is searched with --verify. */
+/* Nothing is searched with --verify; an exhaustive search ends when it is done. */
 static int refuse_useless(const options *given)
 {
     static const option_id searching[] = { OPTION_tune_resume, OPTION_tune_exhaustive, OPTION_tune_all_classes,
@@ -48,6 +48,9 @@ static int refuse_useless(const options *given)
         if (given->values[searching[i]].given)
             return fail("%s is given with --verify, which searches nothing; one of the two has to go",
                         option_rows[searching[i]].name);
+    if (given->values[OPTION_tune_exhaustive].given && given->values[OPTION_tune_budget].given)
+        return fail("--budget is %s, and --exhaustive takes as long as it takes; one of the two has to go",
+                    given->values[OPTION_tune_budget].text);
     return EXIT_DONE;
 }
 

@@ -99,7 +99,7 @@ static bool close_class(tune_class *to, const clattn_tune_progress *now)
 
 bool tune_results_take(tune_results *to, const clattn_tune_progress *now)
 {
-    if (now->event == CLATTN_TUNE_FINISHED)
+    if (now->event == CLATTN_TUNE_FINISHED || now->event == CLATTN_TUNE_WAITING)
         return true;
     tune_class *of = find_open(to, now->class_name);
     of = of ? of : add_class(to, now);
