@@ -10,7 +10,7 @@
 
 #define DEFAULT_TIMEOUT 60.0
 #define LITTLE_MORE     2.0 /* seconds that the worker may take past the end of the class */
-/* What takes twice the incumbent's time in the worker, and long enough for one call to be a measurement, is not worth
+/* What takes twice the incumbent's time in the worker, and long enough for that to be a measurement, is not worth
  * compiling here. */
 #define SLOW_FACTOR           2.0
 #define SLOW_SECONDS          1e-3

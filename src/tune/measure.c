@@ -6,7 +6,10 @@
 #include "util/clock.h"
 #include "util/status.h"
 
-enum { MAX_CALLS = 256 };
+enum {
+    MAX_CALLS = 256,
+    LEAST_HOPELESS = 3 /* repetitions, where they are short: a busy host spoils one easily */
+};
 
 #define LEAST_REPETITION 2e-3 /* seconds; shorter ones are made of several calls */
 #define LEAST_SECONDS    0.1  /* of both together */
@@ -93,7 +96,9 @@ static clattn_status repeat_both(clattn_meter *meter, const clattn_timed *incumb
 static bool is_enough(const clattn_meter *meter, const clattn_series *series, double begin)
 {
     const double now = clattn_clock_seconds();
-    if (series->count == CLATTN_SERIES_MAX || now >= meter->deadline || clattn_series_hopeless(series))
+    if (series->count == CLATTN_SERIES_MAX || now >= meter->deadline)
+        return true;
+    if (clattn_series_hopeless(series) && (series->count >= LEAST_HOPELESS || now - begin >= LEAST_SECONDS / 2))
         return true;
     if (series->count < CLATTN_SERIES_LEAST || now - begin < LEAST_SECONDS)
         return false;

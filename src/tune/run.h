@@ -33,7 +33,7 @@ typedef struct clattn_contender {
     clattn_timed timed;
     double cost;           /* time by the default's */
     double seconds;        /* median */
-    double worker_seconds; /* of the one call that the worker timed; 0: not known */
+    double worker_seconds; /* by the worker; 0: not known */
 } clattn_contender;
 
 typedef struct clattn_tuned {

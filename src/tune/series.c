@@ -39,6 +39,12 @@ const char *clattn_clock_fault_text(clattn_clock_fault fault)
     return "";
 }
 
+/* Apart from TOO_SHORT, which is a judgement, not a contradiction. */
+static bool is_broken(const clattn_reading *reading)
+{
+    return reading->fault != CLATTN_CLOCK_RIGHT && reading->fault != CLATTN_CLOCK_TOO_SHORT;
+}
+
 clattn_reading clattn_reading_of_calls(const clattn_ticks *calls, int count, double wall)
 {
     clattn_reading reading = { .wall = wall / count, .fault = CLATTN_CLOCK_RIGHT };
@@ -60,7 +66,7 @@ clattn_reading clattn_reading_of_calls(const clattn_ticks *calls, int count, dou
         reading.fault = CLATTN_CLOCK_TOO_LONG;
     else if (wall > LEAST_WALL && sum < wall * LEAST_SHARE)
         reading.fault = CLATTN_CLOCK_TOO_SHORT;
-    else
+    if (!is_broken(&reading))
         reading.events = sum / count;
     return reading;
 }
@@ -88,15 +94,26 @@ static double median_share(const clattn_reading *readings, int count)
     return median(shares, count);
 }
 
-/* One fault anywhere, and events time neither of the two: they are compared by one clock. */
+/* A host that was busy once looks the same, so that most of them have to be. */
+static bool are_short(const clattn_reading *readings, int count)
+{
+    int found = 0;
+    for (int i = 0; i < count; i++)
+        found += readings[i].fault == CLATTN_CLOCK_TOO_SHORT;
+    return 2 * found > count;
+}
+
+/* With a fault events time neither of the two: they are compared by one clock. */
 static clattn_clock_fault find_fault(const clattn_series *series)
 {
     for (int i = 0; i < series->count; i++) {
-        if (series->incumbent[i].fault != CLATTN_CLOCK_RIGHT)
+        if (is_broken(&series->incumbent[i]))
             return series->incumbent[i].fault;
-        if (series->candidate[i].fault != CLATTN_CLOCK_RIGHT)
+        if (is_broken(&series->candidate[i]))
             return series->candidate[i].fault;
     }
+    if (are_short(series->incumbent, series->count) || are_short(series->candidate, series->count))
+        return CLATTN_CLOCK_TOO_SHORT;
     const double incumbent = median_share(series->incumbent, series->count);
     const double candidate = median_share(series->candidate, series->count);
     const bool even = incumbent <= candidate * MOST_UNEVEN && candidate <= incumbent * MOST_UNEVEN;

@@ -15,7 +15,7 @@ typedef enum clattn_clock_fault {
     CLATTN_CLOCK_ZERO,      /* a start or an end is 0, or no time passes in a whole repetition */
     CLATTN_CLOCK_BACKWARDS, /* an end before its start, or a call that starts before the one before it */
     CLATTN_CLOCK_TOO_LONG,  /* more than the wall time around it */
-    CLATTN_CLOCK_TOO_SHORT, /* less than a twentieth of the wall time around a repetition */
+    CLATTN_CLOCK_TOO_SHORT, /* less than a twentieth of the wall time around most repetitions */
     CLATTN_CLOCK_UNEVEN     /* a share of the wall time for the one that is three times that for the other */
 } clattn_clock_fault;
 
@@ -29,7 +29,7 @@ typedef struct clattn_ticks {
 /* A repetition: some calls in a row. Seconds of one of them, on average. */
 typedef struct clattn_reading {
     double wall;
-    double events;            /* 0 with a fault */
+    double events;            /* 0 with a fault but TOO_SHORT */
     clattn_clock_fault fault; /* of the device's clock */
 } clattn_reading;
 

@@ -31,7 +31,7 @@ const char *clattn_worker_outcome_name(clattn_worker_outcome outcome);
 typedef struct clattn_worker_answer {
     clattn_worker_outcome outcome;
     char detail[512]; /* why it is not right */
-    double seconds;   /* wall time of one call, warm; of what is right */
+    double seconds;   /* least wall time of some calls, warm; of what is right */
 } clattn_worker_answer;
 
 typedef struct clattn_worker_request {
