@@ -24,5 +24,6 @@
 #include <clattn/cache_append.h>
 #include <clattn/cache_copy.h>
 #include <clattn/merge.h>
+#include <clattn/tune.h>
 
 #endif

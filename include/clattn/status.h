@@ -26,7 +26,8 @@ typedef enum clattn_status {
     CLATTN_OPENCL_ERROR = -4,     /* an OpenCL call failed: clattn_last_error() names the call and its code */
     CLATTN_BUILD_FAILED = -5,     /* the driver did not compile a kernel: the build log went to the log callback */
     CLATTN_IO_ERROR = -6,         /* a file or folder cannot be read or written */
-    CLATTN_OUT_OF_PAGES = -7      /* a page manager has no page, host page or sequence left: free one, or wait */
+    CLATTN_OUT_OF_PAGES = -7,     /* a page manager has no page, host page or sequence left: free one, or wait */
+    CLATTN_CANCELLED = -8         /* a callback asked for an end: what was done until then stays */
 } clattn_status;
 
 /* "CLATTN_OK", "CLATTN_INVALID_ARGUMENT", ...; "unknown status" for a value that is not in the list. Thread-safe. */

@@ -20,6 +20,7 @@ static const struct {
     { CLATTN_BUILD_FAILED, "CLATTN_BUILD_FAILED" },
     { CLATTN_IO_ERROR, "CLATTN_IO_ERROR" },
     { CLATTN_OUT_OF_PAGES, "CLATTN_OUT_OF_PAGES" },
+    { CLATTN_CANCELLED, "CLATTN_CANCELLED" },
 };
 
 #define CLATTN_CL_ERROR(name) { name, #name },

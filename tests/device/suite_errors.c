@@ -409,6 +409,7 @@ static void check_names(harness *h)
 {
     expect_true(h, "names of statuses",
                 strcmp(clattn_status_name(CLATTN_IO_ERROR), "CLATTN_IO_ERROR") == 0 &&
+                    strcmp(clattn_status_name(CLATTN_CANCELLED), "CLATTN_CANCELLED") == 0 &&
                     strcmp(clattn_status_name((clattn_status)7), "unknown status") == 0);
     expect_true(h, "names of dtypes",
                 strcmp(clattn_dtype_name(CLATTN_BF16), "bf16") == 0 &&

@@ -41,9 +41,9 @@ static void names_every_status(void **state)
 {
     (void)state;
     assert_string_equal(clattn_status_name(CLATTN_OK), "CLATTN_OK");
-    for (int status = CLATTN_OK; status >= CLATTN_OUT_OF_PAGES; status--)
+    for (int status = CLATTN_OK; status >= CLATTN_CANCELLED; status--)
         assert_string_not_equal(clattn_status_name((clattn_status)status), "unknown status");
-    assert_string_equal(clattn_status_name((clattn_status)(CLATTN_OUT_OF_PAGES - 1)), "unknown status");
+    assert_string_equal(clattn_status_name((clattn_status)(CLATTN_CANCELLED - 1)), "unknown status");
     assert_string_equal(clattn_status_name((clattn_status)1), "unknown status");
 }
 
