@@ -193,7 +193,7 @@ def check_killed(report):
     process.communicate()
     entries = place.record()["entries"]
     report.check(len(entries) >= 1, f"killed: {place.files()}, {entries}")
-    classes, summary = lines(place.run(*GATHER, "--resume", "--budget", 20))
+    classes, summary = lines(place.run(*GATHER, "--resume", "--budget", 24))
     report.check(summary.get("classes", 0) >= 1, f"--resume: {classes} {summary}")
     report.check(len(place.record()["entries"]) > len(entries), f"--resume: {place.record()['entries']}")
 

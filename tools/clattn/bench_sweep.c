@@ -264,7 +264,7 @@ static double efficiency(const sweep *of)
 static int print_summary(const sweep *of)
 {
     const point *best = &of->points[0];
-    const char *level = of->of->copies[0].info.tuning_level;
+    const char *level = job_tuning_level(&of->of->copies[0]);
     if (of->measured == 0)
         return fail("no point of the search space runs on this device");
     if (!of->with->as_json) {

@@ -167,7 +167,8 @@ static int tune_and_report(tune *of)
     if (status != EXIT_DONE)
         return status;
     find_worker(of, &worker);
-    outputs_defer_signals("clattn: interrupted: the best so far is kept; again: end at once");
+    outputs_defer_signals(of->line.terminal ? "\r\033[Kclattn: interrupted: the best so far is kept; again: end at once"
+                                            : "clattn: interrupted: the best so far is kept; again: end at once");
     const clattn_status found = search(of);
     free(worker);
     tune_progress_clear(&of->line);
