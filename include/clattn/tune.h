@@ -29,7 +29,7 @@ typedef enum clattn_tune_event {
     CLATTN_TUNE_CANDIDATE = 1,  /* one was measured, or could not be; `outcome` says which */
     CLATTN_TUNE_CLASS_DONE = 2, /* its figures are final, and in the record */
     CLATTN_TUNE_FINISHED = 3,   /* the last call: class_index of class_count classes are done */
-    CLATTN_TUNE_WAITING = 4     /* the worker is at a candidate: told often, so that one can stop */
+    CLATTN_TUNE_WAITING = 4     /* the worker is at a candidate: told several times a second, so that a wait can end */
 } clattn_tune_event;
 
 typedef enum clattn_tune_outcome {

@@ -62,8 +62,9 @@ void clattn_trial_close(clattn_trial *trial);
 clattn_status clattn_trial_check(clattn_trial *trial, bool *right, char *why, size_t why_size);
 
 /* Enqueues the timed call once. `turn` counts up: memory-bound subjects rotate over copies that together exceed the
- * caches. first and last get the events of its first and last command (the same event twice where it is one command),
- * to be released. */
+ * caches. Of combine's subjects it is combine alone: the decode before it ran when the trial was opened, and would hide
+ * what combine's tile makes of the time. first and last get the events of its first and last command (the same event
+ * twice where it is one command), to be released. */
 clattn_status clattn_trial_enqueue(clattn_trial *trial, int turn, cl_event *first, cl_event *last);
 
 #endif

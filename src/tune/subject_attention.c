@@ -25,9 +25,10 @@ typedef struct attention {
     char *host_q, *host_k, *host_v;
 } attention;
 
-enum { CASE_TAIL, CASE_SHORT, CASE_TIMED, CASES };
+enum { CASE_TAIL, CASE_EDGE, CASE_TIMED, CASES };
 
-#define SHORT_KEYS 5
+/* One more than a multiple of every tile's keys: the last tile has one key. */
+#define EDGE_KEYS 385
 
 static clattn_lengths lengths_of(const clattn_subject *subject, int which)
 {
@@ -37,7 +38,7 @@ static clattn_lengths lengths_of(const clattn_subject *subject, int which)
         return (clattn_lengths){ .batch = s->batch, .q_len = s->q_len, .kv_len = s->kv_len };
     return (clattn_lengths){ .batch = 1,
                              .q_len = rows,
-                             .kv_len = which == CASE_TAIL ? s->kv_len - CLATTN_TAIL_KEYS : SHORT_KEYS };
+                             .kv_len = which == CASE_TAIL ? s->kv_len - CLATTN_TAIL_KEYS : EDGE_KEYS };
 }
 
 /* Where key j lies, in rows of head_dim from the start of K. */
@@ -75,7 +76,7 @@ static clattn_status make_tables(clattn_subject *subject, ref_random *random)
     if (!a->host_lens || !a->host_table || !a->host_scales)
         return CLATTN_OUT_OF_MEMORY;
     a->host_lens[0] = lengths_of(subject, CASE_TAIL).kv_len;
-    a->host_lens[1] = SHORT_KEYS;
+    a->host_lens[1] = EDGE_KEYS;
     for (int32_t b = 0; b < batch; b++)
         a->host_lens[2 + b] = subject->shape.kv_len;
     for (int32_t head = 0; head < subject->shape.kv_heads; head++)

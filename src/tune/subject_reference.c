@@ -13,7 +13,8 @@
 #define MOST_ELEMENTS (1 << 21)
 #define LEAST_ROWS    4
 
-static const char *const case_names[CLATTN_REFERENCE_CASES] = { "with tails", "with few keys", "of the timed shape" };
+static const char *const case_names[CLATTN_REFERENCE_CASES] = { "with tails", "with one key in the last tile",
+                                                                "of the timed shape" };
 
 /* The first and the last query, then those beside edges of tiles, then any. */
 static int32_t choose_query(ref_random *random, int index, int32_t q_len)

@@ -43,7 +43,7 @@ static void shrink(const clattn_subject_row *row, clattn_subject_sizes *shape)
     shape->kv_heads = 2;
     shape->q_heads = 2 * group;
     shape->q_len = row->q_len > 1 ? 150 : 1;
-    shape->kv_len = row->algorithm == CLATTN_ALGORITHM_DECODE ? 600 : 200;
+    shape->kv_len = row->algorithm == CLATTN_ALGORITHM_DECODE ? 600 : 400;
     shape->split_size = shape->split_size > 0 ? 64 : 0;
 }
 

@@ -8,9 +8,8 @@
 #include "util/clock.h"
 #include "util/status.h"
 
-#define LEAST_SHARE                                                                                                    \
-    10.0 /* seconds: for the default, and some candidates, on a driver that takes a second to compile                  \
-          */
+/* Seconds of a class: for the default and some candidates, on a driver that takes a second to compile. */
+#define LEAST_SHARE 15.0
 
 enum { MAX_ROWS = 512 };
 

@@ -133,6 +133,16 @@ def check_refusals(report):
                    "a baseline")
 
 
+def check_sweep_refusals(report):
+    for arguments, words in ((["gather"], ["gather", "attention or decode"]),
+                             (["attention", "--baseline", "clblast"], ["--baseline"]),
+                             (["attention", "--plot", "out.svg"], ["--plot"]),
+                             (["decode", "--repeat", 2], ["--repeat"]), (["--suite", "cpu"], ["--suite"])):
+        report.refused(run("bench", *arguments, "--sweep", "suited"), FAILED, ["--sweep", *words],
+                       f"--sweep of {arguments}")
+    report.refused(run("bench", "decode", "--sweep", "some"), USAGE, ["--sweep", "some", "suited|all"], "--sweep some")
+
+
 def check_baseline(report):
     refused = run("bench", "attention", "--baseline", "clblast", "--dtype", "f16", *SMALL)
     if "without CLBlast" in refused.stderr:
@@ -232,6 +242,7 @@ def main():
     check_cache_refusals(report)
     check_text(report)
     check_refusals(report)
+    check_sweep_refusals(report)
     check_baseline(report)
     check_plots(report)
     check_plot_refusals(report)

@@ -10,6 +10,9 @@
 #include "outputs.h"
 #include "plot.h"
 
+/* A sweep's programs are many, and are wanted again by the next shape. */
+static const uint64_t SWEEP_CACHE_BYTES = (uint64_t)8 << 30;
+
 typedef struct suite_row {
     const char *suite;
     bench_shape shape;
@@ -46,6 +49,24 @@ static int check_baseline(const options *given, const bench_shape *shape)
     return EXIT_DONE;
 }
 
+/* A sweep has rows of its own, of one shape, and measures no peak. */
+static int check_sweep(const options *given, bench_op op, bench_sweep *out)
+{
+    static const option_id others[] = { OPTION_bench_suite, OPTION_bench_baseline, OPTION_bench_plot,
+                                        OPTION_bench_repeat };
+    const option_value *sweep = &given->values[OPTION_bench_sweep];
+    *out = sweep->given ? (bench_sweep)(sweep->choice + 1) : BENCH_SWEEP_NONE;
+    if (!sweep->given)
+        return EXIT_DONE;
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+        if (given->values[others[i]].given)
+            return fail("%s is given with --sweep %s; one of the two has to go", option_rows[others[i]].name,
+                        sweep->text);
+    if (op != BENCH_ATTENTION && op != BENCH_DECODE)
+        return fail("--sweep is %s, of %s; it has to be of attention or decode", sweep->text, bench_op_name(op));
+    return EXIT_DONE;
+}
+
 int bench_row(const bench *of, const bench_shape *shape)
 {
     static int (*const rows[])(const bench *, const bench_shape *) = {
@@ -54,7 +75,7 @@ int bench_row(const bench *of, const bench_shape *shape)
         [BENCH_GATHER] = bench_gather_row,
         [BENCH_APPEND] = bench_append_row,
     };
-    int status = rows[shape->op](of, shape);
+    int status = of->sweep ? bench_sweep_row(of, shape) : rows[shape->op](of, shape);
     return status == EXIT_DONE ? finish_stdout() : status;
 }
 
@@ -69,7 +90,7 @@ static int run_suite(const bench *of, const char *suite)
 
 static int run_shape(const bench *of, const bench_shape *shape)
 {
-    int status = of->as_json ? EXIT_DONE : bench_print_head(of);
+    int status = of->as_json || of->sweep ? EXIT_DONE : bench_print_head(of);
     return status == EXIT_DONE ? bench_row(of, shape) : status;
 }
 
@@ -100,13 +121,20 @@ static int measure(const options *given, const bench_shape *shape, outputs *file
     bench_plot plot = { .count = 0 };
     if (files->count > 0)
         of->plot = &plot;
-    int status = peaks_measure(&of->on, &of->peaks);
+    int status = of->sweep ? EXIT_DONE : peaks_measure(&of->on, &of->peaks);
     if (status == EXIT_DONE)
         status = suite->given ? run_suite(of, suite->text) : run_shape(of, shape);
     if (status == EXIT_DONE && of->plot)
         status = write_plot(of, files);
     bench_plot_free(&plot);
     return status;
+}
+
+static int open_session(const options *given, bench *of)
+{
+    const clattn_device_params params = { .struct_size = sizeof params,
+                                          .cache_max_bytes = of->sweep ? SWEEP_CACHE_BYTES : 0 };
+    return session_open_with(given->values[OPTION_bench_device].text, &params, &of->on);
 }
 
 int command_bench(const options *given)
@@ -121,9 +149,11 @@ int command_bench(const options *given)
     if (status == EXIT_DONE)
         status = check_baseline(given, &shape);
     if (status == EXIT_DONE)
+        status = check_sweep(given, shape.op, &of.sweep);
+    if (status == EXIT_DONE)
         status = check_plot(&given->values[OPTION_bench_plot], &files);
     if (status == EXIT_DONE)
-        status = session_open(given->values[OPTION_bench_device].text, &of.on);
+        status = open_session(given, &of);
     if (status == EXIT_DONE) {
         status = measure(given, &shape, &files, &of);
         session_close(&of.on);

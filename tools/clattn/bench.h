@@ -22,11 +22,15 @@ typedef struct bench_shape {
     clattn_dtype k_dtype, v_dtype; /* of K and V, in pages or not */
 } bench_shape;
 
+/* Which tiles of the search space: none, those that the tuner would measure, or all that the device can run. */
+typedef enum bench_sweep { BENCH_SWEEP_NONE, BENCH_SWEEP_SUITED, BENCH_SWEEP_ALL } bench_sweep;
+
 typedef struct bench {
     session on;
     peaks peaks;
     int runs; /* timed ones; 0: at least MIN_RUNS for MIN_SECONDS (bench_measure.c) */
     bool as_json, with_baseline;
+    bench_sweep sweep;
     struct bench_plot *plot; /* takes the rows; NULL: there is none */
 } bench;
 
@@ -83,5 +87,7 @@ int bench_row(const bench *of, const bench_shape *shape);
 int bench_attention_row(const bench *of, const bench_shape *shape);
 int bench_gather_row(const bench *of, const bench_shape *shape);
 int bench_append_row(const bench *of, const bench_shape *shape);
+/* Measures every tile, and prints a row for each. Of attention and decode. */
+int bench_sweep_row(const bench *of, const bench_shape *shape);
 
 #endif

@@ -38,8 +38,9 @@ void help_print(FILE *stream)
     fprintf(stream, "\noptions:\n");
     print_wrapped(stream, fprintf(stream, "  --help"), "this text; after a command: that command's options");
     print_wrapped(stream, fprintf(stream, "  --version"), "the version");
-    fprintf(stream, "\nexit status: 0 done, 1 failed, 2 the command line cannot be parsed, 130 interrupted\n"
-                    "environment: CLATTN_DEVICE, CLATTN_CACHE_DIR, CLATTN_KERNEL_DIR, CLATTN_LOG\n");
+    fprintf(stream,
+            "\nexit status: 0 done, 1 failed, 2 the command line cannot be parsed, 130 interrupted\n"
+            "environment: CLATTN_DEVICE, CLATTN_CACHE_DIR, CLATTN_TUNING_PATH, CLATTN_KERNEL_DIR, CLATTN_LOG\n");
 }
 
 void help_print_command(FILE *stream, command_id command)

@@ -82,6 +82,7 @@ int main(int argc, char **argv)
         return fail_usage("'%s' is not a command; 'clattn --help' lists them", argv[1]);
     options given;
     int status = options_parse(command, argc - 2, argv + 2, &given);
+    given.program = argv[0];
     if (status != EXIT_DONE)
         return status;
     if (given.help) {

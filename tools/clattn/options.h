@@ -34,6 +34,7 @@ typedef struct option_value {
 
 typedef struct options {
     command_id command;
+    const char *program; /* how the command was called */
     const char *operand; /* "" when the command takes none */
     bool help;           /* --help was among the arguments: nothing else counts */
     option_value values[OPTION_COUNT];

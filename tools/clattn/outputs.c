@@ -6,7 +6,6 @@
 #include <limits.h>
 #include <pthread.h>
 #include <signal.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,6 +18,9 @@
  * disagree; a signal waits for it. */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static char *temporaries[OUTPUTS_MAX];
+/* Under the same lock. */
+static const char *deferral; /* what the first signal prints; NULL: it ends the process */
+static bool interrupted;
 
 static sigset_t interrupting(void)
 {
@@ -32,13 +34,41 @@ static sigset_t interrupting(void)
     return set;
 }
 
-static void *wait_for_signal(void *unused)
+void outputs_defer_signals(const char *notice)
+{
+    pthread_mutex_lock(&lock);
+    deferral = notice;
+    pthread_mutex_unlock(&lock);
+}
+
+bool outputs_interrupted(void)
+{
+    pthread_mutex_lock(&lock);
+    const bool answer = interrupted;
+    pthread_mutex_unlock(&lock);
+    return answer;
+}
+
+/* Waits for one, and for the next if this one only asks for an end. Returns with the lock held. */
+static void wait_for_end(void)
 {
     sigset_t set = interrupting();
     int number = 0;
-    while (sigwait(&set, &number) != 0)
-        continue;
-    pthread_mutex_lock(&lock);
+    for (;;) {
+        while (sigwait(&set, &number) != 0)
+            continue;
+        pthread_mutex_lock(&lock);
+        if (!deferral || interrupted)
+            return;
+        interrupted = true;
+        fprintf(stderr, "%s\n", deferral);
+        pthread_mutex_unlock(&lock);
+    }
+}
+
+static void *wait_for_signal(void *unused)
+{
+    wait_for_end();
     for (int i = 0; i < OUTPUTS_MAX; i++)
         if (temporaries[i])
             unlink(temporaries[i]);

@@ -3,8 +3,9 @@
 #define CLATTN_TOOL_OUTPUTS_H
 
 /* Output files that appear all or not at all: each is written to a temporary file beside it, and when all are, they are
- * renamed. SIGINT and SIGTERM remove the temporary files and end the process with EXIT_INTERRUPTED. */
+ * renamed. SIGINT, SIGTERM and SIGHUP remove the temporary files and end the process with EXIT_INTERRUPTED. */
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #define OUTPUTS_MAX 4
@@ -25,6 +26,11 @@ typedef struct outputs {
 
 /* Once, at the start of the process. */
 void outputs_catch_signals(void);
+
+/* From now on the first of those signals only prints `notice`, a line, and makes outputs_interrupted() true: for work
+ * that has something to save. The second one ends the process as ever. */
+void outputs_defer_signals(const char *notice);
+bool outputs_interrupted(void);
 
 void outputs_add(outputs *out, const char *option, const char *path);
 void outputs_add_input(outputs *out, const char *option, const char *path);

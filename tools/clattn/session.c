@@ -8,7 +8,7 @@ static int fail_cl(const char *what, const char *call, cl_int code)
     return fail("%s: %s failed with OpenCL error %d", what, call, code);
 }
 
-int session_open_device(const found_device *chosen, session *out)
+static int open_device(const found_device *chosen, const clattn_device_params *params, session *out)
 {
     cl_int code = CL_SUCCESS;
     *out = (session){ .chosen = *chosen };
@@ -21,7 +21,7 @@ int session_open_device(const found_device *chosen, session *out)
         session_close(out);
         return fail_cl(chosen->name, "clCreateCommandQueue", code);
     }
-    if (clattn_device_create(out->context, chosen->id, NULL, &out->device) != CLATTN_OK ||
+    if (clattn_device_create(out->context, chosen->id, params, &out->device) != CLATTN_OK ||
         clattn_device_get_info(out->device, &out->info) != CLATTN_OK) {
         int status = fail_library(chosen->name);
         session_close(out);
@@ -30,7 +30,7 @@ int session_open_device(const found_device *chosen, session *out)
     return EXIT_DONE;
 }
 
-int session_open(const char *selector, session *out)
+int session_open_with(const char *selector, const clattn_device_params *params, session *out)
 {
     found_devices found;
     const found_device *chosen = NULL;
@@ -39,9 +39,14 @@ int session_open(const char *selector, session *out)
         return status;
     status = devices_select(&found, selector, &chosen);
     if (status == EXIT_DONE)
-        status = session_open_device(chosen, out);
+        status = open_device(chosen, params, out);
     devices_free(&found);
     return status;
+}
+
+int session_open(const char *selector, session *out)
+{
+    return session_open_with(selector, NULL, out);
 }
 
 void session_close(session *open)

@@ -19,8 +19,8 @@ typedef struct session {
 /* Opens what --device (NULL: its default) means. Exit status; on failure nothing is left open. */
 int session_open(const char *selector, session *out);
 
-/* The same for a device that is known already. */
-int session_open_device(const found_device *chosen, session *out);
+/* The same with parameters for the library's device; NULL: its defaults. */
+int session_open_with(const char *selector, const clattn_device_params *params, session *out);
 
 void session_close(session *open);
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include <poll.h>
 #include <pthread.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -44,5 +45,7 @@ int command_worker(const options *given)
     if (pthread_create(&thread, NULL, watch_tuner, NULL) != 0)
         return fail("no thread can be made that watches the tuner");
     pthread_detach(thread);
+    /* It is there to crash, and nobody asked for what a driver's crash leaves. */
+    setrlimit(RLIMIT_CORE, &(struct rlimit){ .rlim_cur = 0, .rlim_max = 0 });
     return serve(given);
 }
