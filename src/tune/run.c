@@ -110,7 +110,7 @@ static void set_end(clattn_run *run)
     const clattn_tune_params *params = run->params;
     const double budget = params->budget != 0 ? params->budget : DEFAULT_BUDGET;
     run->begin = clattn_clock_seconds();
-    run->end = budget < 0 || params->exhaustive ? (double)INFINITY : run->begin + budget;
+    run->end = budget < 0 || params->exhaustive ? HUGE_VAL : run->begin + budget;
     run->progress.budget = isfinite(run->end) ? budget : -1;
 }
 

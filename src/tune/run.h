@@ -15,7 +15,7 @@ typedef struct clattn_run {
     const clattn_tune_params *params;
     const char *folder;
     cl_command_queue queue;
-    double begin, end;       /* by clattn_clock_seconds(); end: INFINITY without one */
+    double begin, end;       /* by clattn_clock_seconds(); end: infinite without one */
     clattn_worker *worker;   /* NULL: none */
     clattn_journal *journal; /* NULL: none */
     clattn_record own;       /* of this device, as the folder had it at the start */

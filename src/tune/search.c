@@ -13,7 +13,7 @@
 
 typedef struct state {
     const clattn_search *search;
-    double *voucher; /* of each point: the least log(cost) + penalty that a measured one gives; INFINITY: tried */
+    double *voucher; /* of each point: the least log(cost) + penalty that a measured one gives; HUGE_VAL: tried */
     size_t *tried;   /* in order */
     double *log_cost;
     double effect[CLATTN_SEARCH_AXES][CLATTN_SEARCH_VALUES];
@@ -46,7 +46,7 @@ static void vouch(state *s, size_t by, double log_cost)
         if (isfinite(s->voucher[i]) && voucher < s->voucher[i])
             s->voucher[i] = voucher;
     }
-    s->voucher[by] = INFINITY;
+    s->voucher[by] = HUGE_VAL;
 }
 
 static double model(const state *s, const clattn_search_point *point)
@@ -99,7 +99,7 @@ static size_t pick(state *s)
     if (s->result.tried % RANDOM_EVERY == 0)
         return pick_random(s);
     size_t best = s->search->count, equals = 0;
-    double best_score = INFINITY;
+    double best_score = HUGE_VAL;
     for (size_t i = 0; i < s->search->count; i++) {
         if (!isfinite(s->voucher[i]))
             continue;

@@ -152,7 +152,7 @@ bool clattn_series_hopeless(const clattn_series *series)
     static const double limits[] = { 1.3, 1.15, 1.08, 1.05 };
     const int last = (int)(sizeof(limits) / sizeof(limits[0])) - 1;
     const bool by_events = find_fault(series) == CLATTN_CLOCK_RIGHT;
-    double least = INFINITY;
+    double least = HUGE_VAL;
     for (int i = 0; i < series->count; i++)
         least =
             fmin(least, seconds_of(&series->candidate[i], by_events) / seconds_of(&series->incumbent[i], by_events));

@@ -122,7 +122,7 @@ static clattn_status time_call(const server *s, clattn_trial *trial, int turn, d
 /* The check has warmed it up. The least of some calls, where they are short: a busy host spoils one easily. */
 static clattn_status time_trial(const server *s, clattn_trial *trial, double *seconds)
 {
-    double least = (double)INFINITY, spent = 0;
+    double least = HUGE_VAL, spent = 0;
     for (int turn = 0; turn < MOST_CALLS && spent < ENOUGH_SECONDS; turn++) {
         double one = 0;
         CLATTN_TRY(time_call(s, trial, turn, &one));
@@ -180,7 +180,7 @@ static json_t *answer_to(server *s, const json_t *line)
 
 static bool receive(server *s, json_t **line)
 {
-    return clattn_lines_receive(&s->lines, (double)INFINITY, NULL, NULL, line) == CLATTN_LINE_READ;
+    return clattn_lines_receive(&s->lines, HUGE_VAL, NULL, NULL, line) == CLATTN_LINE_READ;
 }
 
 static json_t *make_greeting(const server *s)

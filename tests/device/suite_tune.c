@@ -55,7 +55,7 @@ static void check_arguments(harness *h, const char *folder)
     expect_error(h, "a size", &(clattn_tune_params){ .struct_size = 8 }, "struct_size");
     expect_error(h, "an op", &CLATTN_TUNE_PARAMS(.ops = 16), "ops");
     expect_error(h, "a budget", &CLATTN_TUNE_PARAMS(.budget = (double)NAN), "budget");
-    expect_error(h, "a budget without end", &CLATTN_TUNE_PARAMS(.budget = (double)INFINITY), "budget");
+    expect_error(h, "a budget without end", &CLATTN_TUNE_PARAMS(.budget = HUGE_VAL), "budget");
     expect_error(h, "a time limit", &CLATTN_TUNE_PARAMS(.candidate_timeout = -1), "candidate_timeout");
     expect_error(h, "an empty folder", &CLATTN_TUNE_PARAMS(.folder = ""), "folder");
     expect_error(h, "a worker that is not there", &CLATTN_TUNE_PARAMS(.folder = folder, .worker = "/nowhere/clattn"),

@@ -125,7 +125,7 @@ static clattn_search_result search_world(world *w, size_t start)
 
 static double least_cost(const world *w)
 {
-    double least = INFINITY;
+    double least = HUGE_VAL;
     for (size_t i = 0; i < w->count; i++) {
         const double cost = w->cost(w->points[i].at, w->seed);
         least = cost >= 0 && cost < least ? cost : least;
@@ -195,7 +195,7 @@ static void test_stopped_at_any_moment(void **unused)
 {
     (void)unused;
     static world w;
-    double before = (double)INFINITY;
+    double before = HUGE_VAL;
     for (size_t limit = 0; limit <= 60; limit++) {
         make_world(&w, interaction, 5, limit);
         const clattn_search_result result = search_world(&w, 100);
@@ -203,7 +203,7 @@ static void test_stopped_at_any_moment(void **unused)
         assert_false(result.exhaustive);
         assert_true(limit == 0 || w.tried[100]);
         assert_true((result.best == w.count) == (limit == 0));
-        const double cost = limit ? result.cost : (double)INFINITY;
+        const double cost = limit ? result.cost : HUGE_VAL;
         assert_true(cost <= before);
         before = cost;
     }
