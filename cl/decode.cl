@@ -4,24 +4,24 @@
  * the splits. The split size is fixed, so a sequence is cut alike in every batch. A sequence of one split is finished
  * here.
  *
- * ND-range: local (FRAG_LOCAL_SIZE, 1, 1); groups (splits of the longest sequence * kv_heads, 1, batch). Heads come
- * first, so that groups which run at about the same time read neighbouring rows of a cache whose tokens have their
- * heads side by side. Groups past a sequence's splits, those of prefill's sequences and those that find no room in the
- * workspace return at once.
+ * ND-range: local (FRAG_LOCAL_SIZE, 1, 1); groups (splits of the longest sequence * kv_heads, row tiles of the largest
+ * sequence, batch). Heads come first, so that groups which run at about the same time read neighbouring rows of a cache
+ * whose tokens have their heads side by side. Groups past a sequence's splits or rows, those of prefill's sequences and
+ * those that find no room in the workspace return at once.
  * Local memory: the fragment's. */
 
 #include "attend.clh"
 
 /* Writes a split's states: (m, l) and the output that belongs to them, not yet divided by l. */
 static inline void decode_store_partial(const attend_state *state, const attention_args *a, const sequence *s,
-                                        int kv_head, int split, __global float *workspace)
+                                        int kv_head, int first_row, int split, __global float *workspace)
 {
-    FRAG_UNROLL_SLOTS for (int slot = 0; slot < FRAG_SLOTS(s->rows); slot++) {
+    FRAG_UNROLL_SLOTS for (int slot = 0; slot < FRAG_SLOTS(s->rows - first_row); slot++) {
         float max[FRAG_ROW_WIDTH], sum[FRAG_ROW_WIDTH];
         ROW_ARRAY_OF(state->max[slot], max);
         ROW_ARRAY_OF(state->sum[slot], sum);
         for (int lane = 0; lane < FRAG_ROW_WIDTH; lane++) {
-            const int row = FRAG_ROW(FRAG_LANE_ID, slot, lane);
+            const int row = first_row + FRAG_ROW(FRAG_LANE_ID, slot, lane);
             if (row >= s->rows)
                 continue;
             const long partial = partial_index(a, s, kv_head, row, split);
@@ -48,13 +48,14 @@ void clattn_decode(ATTEND_PARAMETERS,
     const attend_tensors tensors = ATTEND_TENSORS;
     const int split = (int)get_group_id(0) / args.kv_heads;
     const int kv_head = (int)get_group_id(0) % args.kv_heads;
+    const int first_row = (int)get_group_id(1) * FRAG_TILE_ROWS;
     const int index = (int)get_group_id(2);
     if (index >= args.batch)
         return;
     sequence s;
     sequence_load(&s, &args, &indices, index);
     const int splits = sequence_splits(&args, &s);
-    if (split >= splits || s.rows == 0 || s.rows > args.decode_max_rows)
+    if (split >= splits || first_row >= s.rows || s.rows > args.decode_max_rows)
         return;
     if (splits > 1 && !sequence_fits_workspace(&args, &s))
         return;
@@ -62,9 +63,9 @@ void clattn_decode(ATTEND_PARAMETERS,
     attend_state state;
     const int begin = split * args.split_size;
     const int end = min(begin + args.split_size, s.kv_len);
-    attend(&state, &args, &s, &indices, &hooks, &tensors, kv_head, 0, begin, end FRAG_LOCAL_ARGUMENT);
+    attend(&state, &args, &s, &indices, &hooks, &tensors, kv_head, first_row, begin, end FRAG_LOCAL_ARGUMENT);
     if (splits == 1)
-        attend_store(&state, &args, &s, kv_head, 0, sinks, o, lse);
+        attend_store(&state, &args, &s, kv_head, first_row, sinks, o, lse);
     else
-        decode_store_partial(&state, &args, &s, kv_head, split, workspace);
+        decode_store_partial(&state, &args, &s, kv_head, first_row, split, workspace);
 }

@@ -18,6 +18,8 @@
 #define OTHER_REGISTERS 24
 /* Two fused multiply-adds start a cycle and take four: fewer sums than these leave units idle. */
 #define MIN_SUMS 8
+/* Decode's sequences have no more rows, whatever the tile (CLATTN_DECODE_MAX_ROWS of the plans). */
+#define MAX_DECODE_ROWS 16
 /* Sides of a GPU's groups: a hardware vector, and what still leaves room for several groups a unit. */
 #define MIN_GPU_GROUP 32
 #define MAX_GPU_GROUP 512
@@ -238,6 +240,8 @@ static bool group_suits(const clattn_tile *tile, const clattn_device_info *info,
 bool clattn_tile_suits(const clattn_tile *tile, const clattn_tile_problem *problem, const clattn_device_info *info,
                        char *why, size_t why_size)
 {
+    if (tile->algorithm == CLATTN_ALGORITHM_DECODE && clattn_tile_rows(tile) > MAX_DECODE_ROWS)
+        return no(why, why_size, "%" PRId32 " rows are more than decode has", clattn_tile_rows(tile));
     switch (tile->fragment) {
     case CLATTN_FRAGMENT_LANES:
         return lanes_suit(tile->parameters, info, why, why_size);

@@ -189,28 +189,16 @@ static void cap_workspace(clattn_plan *plan, size_t cap)
         plan->split_size = plan->split_size > CLATTN_MAX_SPLIT_SIZE / 2 ? CLATTN_MAX_SPLIT_SIZE : 2 * plan->split_size;
 }
 
-/* Chooses anew, and compiles, a step whose tile was chosen before it was known to be present. */
-static clattn_status compile_chosen(clattn_plan *plan, clattn_step_kind kind, const clattn_plan_params *params)
-{
-    free(plan->refused); /* this pass notes the same again */
-    plan->refused = NULL;
-    plan->steps[kind].present = true;
-    return choose_tile(plan, kind, params);
-}
-
-/* Decode's tile divides the sequences among the kernels, so every tile is chosen even where its kernel is not compiled.
- */
+/* Every tile is chosen, even where its kernel is not compiled: an exported plan may be imported with other bounds. */
 static clattn_status compile_steps(clattn_plan *plan, const clattn_plan_params *params)
 {
     const clattn_attention_desc *d = &plan->problem.desc;
     clattn_step *steps = plan->steps, *decode = &steps[CLATTN_STEP_DECODE];
     const int64_t most_rows = (int64_t)d->max_q_len * plan->problem.group;
     const int64_t least_rows = (int64_t)d->min_q_len * plan->problem.group;
-    decode->present = d->min_q_len == 0;
+    decode->present = least_rows <= CLATTN_DECODE_MAX_ROWS;
     CLATTN_TRY(choose_tile(plan, CLATTN_STEP_DECODE, params));
-    if (!decode->present && least_rows <= clattn_tile_rows(&decode->tile))
-        CLATTN_TRY(compile_chosen(plan, CLATTN_STEP_DECODE, params));
-    plan->decode_max_rows = clattn_tile_rows(&decode->tile);
+    plan->decode_max_rows = CLATTN_DECODE_MAX_ROWS;
     CLATTN_TRY(choose_split_size(plan, params->split_size));
     cap_workspace(plan, params->max_workspace_size);
 

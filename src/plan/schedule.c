@@ -166,17 +166,24 @@ bool clattn_launches_step(const clattn_launches *launches, clattn_step_kind kind
     }
 }
 
+static size_t row_tiles(const clattn_step *step, int32_t rows)
+{
+    return ((size_t)rows + clattn_tile_rows(&step->tile) - 1) / clattn_tile_rows(&step->tile);
+}
+
 void clattn_launches_grid(const clattn_launches *launches, clattn_step_kind kind, size_t global[3])
 {
     const clattn_step *step = &launches->plan->steps[kind];
     const size_t kv_heads = (size_t)launches->plan->problem.desc.kv_heads;
-    size_t groups = (size_t)launches->decode_rows;
-    if (kind == CLATTN_STEP_DECODE)
+    size_t groups = (size_t)launches->decode_rows, second = kv_heads;
+    if (kind == CLATTN_STEP_DECODE) {
         groups = (size_t)launches->splits * kv_heads;
+        second = row_tiles(step, launches->decode_rows);
+    }
     if (kind == CLATTN_STEP_PREFILL)
-        groups = ((size_t)launches->prefill_rows + clattn_tile_rows(&step->tile) - 1) / clattn_tile_rows(&step->tile);
+        groups = row_tiles(step, launches->prefill_rows);
     global[0] = groups * step->local_size;
-    global[1] = kind == CLATTN_STEP_DECODE ? 1 : kv_heads;
+    global[1] = second;
     global[2] = (size_t)launches->batch;
 }
 

@@ -70,6 +70,7 @@ clattn_tuning_class clattn_class_of_problem(const clattn_problem *problem, clatt
     set(&of, "head_dim", d->head_dim);
     set(&of, "v_head_dim", d->v_head_dim);
     set(&of, "paged", problem->paged);
+    set(&of, "grouped", problem->group > 1);
     return of;
 }
 

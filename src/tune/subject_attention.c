@@ -296,18 +296,6 @@ static clattn_status run_steps(const clattn_trial *trial, int which, int32_t cop
     return status;
 }
 
-/* Plans take decode for sequences that its tile holds; others would be timed as prefill. */
-static clattn_status check_rows(const clattn_trial *trial)
-{
-    const clattn_subject_sizes *s = &trial->subject->shape;
-    const clattn_tile *tile = &trial->candidate.tile;
-    const int32_t rows = s->q_len * (s->q_heads / s->kv_heads);
-    if (tile->algorithm != CLATTN_ALGORITHM_DECODE || clattn_tile_rows(tile) >= rows)
-        return CLATTN_OK;
-    return clattn_fail(CLATTN_UNSUPPORTED, "the tile has %" PRId32 " rows; decode of %s has %" PRId32,
-                       clattn_tile_rows(tile), trial->subject->text, rows);
-}
-
 static clattn_status check_launches(const clattn_trial *trial)
 {
     const clattn_step_kind kind = step_of(trial->candidate.tile.algorithm);
@@ -343,7 +331,6 @@ static clattn_status make_plan(clattn_trial *trial)
 /* Combine's states are there before it is timed. */
 static clattn_status build_attention(clattn_trial *trial)
 {
-    CLATTN_TRY(check_rows(trial));
     CLATTN_TRY(make_plan(trial));
     CLATTN_TRY(check_launches(trial));
     if (trial->plan->workspace_size > 0)

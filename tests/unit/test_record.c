@@ -29,7 +29,7 @@
     "\"x86-64-v3\", \"isa\": \"ab\", \"compute_units\": 4, \"cache_bytes\": 1024, \"vector_width\": 8}"
 #define CLASS                                                                                                          \
     "{\"q_dtype\": \"f16\", \"k_dtype\": \"f16\", \"v_dtype\": \"f16\", \"head_dim\": 128, \"v_head_dim\": 128, "      \
-    "\"paged\": true}"
+    "\"paged\": true, \"grouped\": true}"
 #define CANDIDATE                                                                                                      \
     "\"kernel\": \"decode\", \"fragment\": \"frag_dims\", \"class\": " CLASS                                           \
     ", \"tile\": {\"lanes\": 8, \"rows\": 16, \"keys\": 64, \"db\": 32}, \"split_size\": 512, "                        \

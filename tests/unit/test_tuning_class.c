@@ -45,6 +45,7 @@ static void a_problem_gives_its_class(void **state)
                                          .v_dtype = CLATTN_Q4_0,
                                          .head_dim = 96,
                                          .v_head_dim = 32 },
+                               .group = 4,
                                .paged = true };
     clattn_tuning_class of = clattn_class_of_problem(&problem, CLATTN_ALGORITHM_DECODE, CLATTN_FRAGMENT_LANES);
     assert_int_equal(of.fragment, CLATTN_FRAGMENT_DIMS);
@@ -52,7 +53,8 @@ static void a_problem_gives_its_class(void **state)
     assert_int_equal(clattn_class_value(&of, "head_dim"), 128);
     clattn_class_name(&of, name);
     assert_string_equal(name,
-                        "decode frag_dims q_dtype f16 k_dtype q8_0 v_dtype q4_0 head_dim 128 v_head_dim 64 paged");
+                        "decode frag_dims q_dtype f16 k_dtype q8_0 v_dtype q4_0 head_dim 128 v_head_dim 64 paged "
+                        "grouped");
     problem.paged = false;
     of = clattn_class_of_problem(&problem, CLATTN_ALGORITHM_PREFILL, CLATTN_FRAGMENT_SCALAR);
     clattn_class_name(&of, name);
