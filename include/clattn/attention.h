@@ -191,6 +191,13 @@ typedef struct clattn_plan clattn_plan;
 CLATTN_API clattn_status clattn_plan_create(clattn_device *device, const clattn_attention_desc *desc,
                                             const clattn_plan_params *params, clattn_plan **out);
 
+/* Builds ahead what a program will need: creates a plan for each of descs[0 .. count) and releases it. Its kernels stay
+ * in the device's memory, and on disk, so that a later clattn_plan_create of the same description compiles and loads
+ * nothing. Up to seconds for each that no cache has. `params` may be NULL. The errors of clattn_plan_create, for the
+ * first that fails; those before it are built. Thread-safe: a thread of its own may do it while others work. */
+CLATTN_API clattn_status clattn_attention_warm_up(clattn_device *device, const clattn_attention_desc *descs, int count,
+                                                  const clattn_plan_params *params);
+
 /* Releases the plan. Work that was enqueued with it goes on unharmed. Does not block. */
 CLATTN_API void clattn_plan_destroy(clattn_plan **plan);
 

@@ -73,6 +73,21 @@ clattn_status clattn_plan_create(clattn_device *device, const clattn_attention_d
     return clattn_plan_build(device, desc, params ? params : &defaults, out);
 }
 
+clattn_status clattn_attention_warm_up(clattn_device *device, const clattn_attention_desc *descs, int count,
+                                       const clattn_plan_params *params)
+{
+    if (!descs && count > 0)
+        return null_argument("descs");
+    if (count < 0)
+        return clattn_fail(CLATTN_INVALID_ARGUMENT, "count is %d; it has to be 0 or more", count);
+    for (int i = 0; i < count; i++) {
+        clattn_plan *plan = NULL;
+        CLATTN_TRY(clattn_plan_create(device, &descs[i], params, &plan));
+        clattn_plan_destroy(&plan);
+    }
+    return CLATTN_OK;
+}
+
 clattn_status clattn_plan_export(const clattn_plan *plan, char *text, size_t size, size_t *needed)
 {
     char all[CLATTN_PIN_MAX_SIZE];

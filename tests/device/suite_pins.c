@@ -79,6 +79,22 @@ static void check_errors(harness *h, const clattn_plan *plan, const char *text)
                    "decode_tile");
 }
 
+/* Nothing is built for a plan whose description was warmed up. */
+static void check_warm_up(harness *h)
+{
+    const clattn_attention_desc descs[] = { small_desc(), small_desc() };
+    clattn_plan *plan = NULL;
+    expect(h, "warm up", clattn_attention_warm_up(h->device, descs, 2, NULL), CLATTN_OK, "");
+    const long programs = atomic_load(&h->programs);
+    expect(h, "plan after it", clattn_plan_create(h->device, descs, NULL, &plan), CLATTN_OK, "");
+    expect_true(h, "it built nothing", atomic_load(&h->programs) == programs);
+    expect(h, "warm up of none", clattn_attention_warm_up(h->device, NULL, 0, NULL), CLATTN_OK, "");
+    expect_invalid(h, "warm up without descs", clattn_attention_warm_up(h->device, NULL, 1, NULL), "descs");
+    expect_invalid(h, "warm up of less than none", clattn_attention_warm_up(h->device, descs, -1, NULL), "count is -1");
+    expect_invalid(h, "warm up without device", clattn_attention_warm_up(NULL, descs, 1, NULL), "device");
+    clattn_plan_destroy(&plan);
+}
+
 void suite_pins(harness *h)
 {
     const clattn_attention_desc desc = small_desc();
@@ -93,6 +109,7 @@ void suite_pins(harness *h)
     const clattn_plan_params params = CLATTN_PLAN_PARAMS(.prefill_tile = tile, .split_size = 128);
     expect(h, "a plan of another tile", clattn_plan_create(h->device, &desc, &params, &pinned), CLATTN_OK, "");
     expect(h, "export", clattn_plan_export(plan, text, sizeof(text), NULL), CLATTN_OK, "");
+    check_warm_up(h);
     check_same_choices(h, plan, text);
     check_errors(h, plan, text);
     if (pinned) {
