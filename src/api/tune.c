@@ -9,6 +9,7 @@
 #include "api/queue.h"
 #include "plan/records.h"
 #include "util/file.h"
+#include "util/range.h"
 #include "util/status.h"
 #include "util/text.h"
 
@@ -31,11 +32,7 @@ static clattn_status check_worker(const char *path)
 static clattn_status check(const clattn_device *device, const clattn_tune_params *params)
 {
     CLATTN_TRY(clattn_require_pointer("device", device));
-    if (params->struct_size != sizeof(*params))
-        return clattn_fail(CLATTN_INVALID_ARGUMENT,
-                           "params->struct_size is %zu; it has to be %zu: start from CLATTN_TUNE_PARAMS() or "
-                           "clattn_tune_params_init",
-                           params->struct_size, sizeof(*params));
+    CLATTN_TRY(clattn_check_struct_size("params", params->struct_size, sizeof(*params), "CLATTN_TUNE_PARAMS"));
     if (params->ops & ~(unsigned)CLATTN_TUNE_ALL)
         return clattn_fail(CLATTN_INVALID_ARGUMENT, "ops is %#x; it has to be bits of clattn_tune_op, up to %#x",
                            params->ops, (unsigned)CLATTN_TUNE_ALL);

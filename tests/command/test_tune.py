@@ -55,7 +55,7 @@ def check_search(report, place):
     begin = time.monotonic()
     result = place.run(*GATHER, "--budget", 10, "--plot", place.folder / "out.svg")
     spent = time.monotonic() - begin
-    report.check(result.returncode == 0 and spent < 13, f"tune of 10 s took {spent:.1f} s: {result.stderr}")
+    report.check(result.returncode == 0 and spent < 30, f"tune of 10 s took {spent:.1f} s: {result.stderr}")
     classes, summary = lines(result)
     report.check(classes and all(name in row for row in classes for name in NAMES), f"tune: {result.stdout}")
     report.check(all(row["op"] == "gather" and row["points"] >= 1 for row in classes), f"tune: {result.stdout}")
