@@ -210,10 +210,14 @@ static bool lanes_suit(const int32_t *p, const clattn_device_info *info, char *w
            sums_suit(info, "PV", p[CLATTN_LANES_DIM_BLOCK] * vectors, vectors, lanes, why, why_size);
 }
 
-/* QK's block is given by the lanes; PV's is row block times dim block, beside the dims of V. */
+/* QK's block is given by the lanes; PV's is row block times dim block, beside the dims of V. Rows that a sequence lacks
+ * cost nothing, while those that a tile lacks read K and V once more, which one query does not show. */
 static bool dims_suit(const int32_t *p, const clattn_device_info *info, char *why, size_t why_size)
 {
     const int32_t lanes = p[CLATTN_DIMS_LANES], wides = p[CLATTN_DIMS_DIM_BLOCK] / lanes;
+    if (p[CLATTN_DIMS_ROWS] < MAX_DECODE_ROWS)
+        return no(why, why_size, "%" PRId32 " rows are fewer than decode may have, %d", p[CLATTN_DIMS_ROWS],
+                  MAX_DECODE_ROWS);
     return sums_suit(info, "PV", lanes / 4 * wides, wides, lanes, why, why_size);
 }
 

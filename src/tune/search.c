@@ -4,11 +4,11 @@
 #include <math.h>
 #include <stdlib.h>
 
-/* In units of log(cost): a step away is as bad as 10 % more time, a failure as a doubling. */
-#define STEP_PENALTY 0.1
+/* In units of log(cost): a step away is as bad as 3 % more time, a failure as a doubling. */
+#define STEP_PENALTY 0.03
 #define FAILED_COST  0.7
-/* How much the model counts, which is a guess, against the vouchers, which were measured. */
-#define MODEL_WEIGHT 0.1
+/* How much the model counts, which finds the way out of a bad start, against the vouchers. */
+#define MODEL_WEIGHT 1.0
 #define RANDOM_EVERY 8
 
 typedef struct state {

@@ -160,9 +160,9 @@ static void test_regret(void **unused)
         cost_function cost;
         double most_20, most_40;
     } rows[] = {
-        { "separable", separable, 1.03, 1.01 }, { "interaction", interaction, 1.13, 1.03 },
-        { "noisy", noisy, 1.13, 1.03 },         { "plateaus", plateaus, 1.05, 1.01 },
-        { "holes", holes, 1.27, 1.10 },
+        { "separable", separable, 1.05, 1.01 }, { "interaction", interaction, 1.22, 1.12 },
+        { "noisy", noisy, 1.22, 1.12 },         { "plateaus", plateaus, 1.05, 1.01 },
+        { "holes", holes, 1.30, 1.15 },
     };
     for (size_t i = 0; i < LENGTH(rows); i++) {
         double worst_20, worst_40;
@@ -172,6 +172,76 @@ static void test_regret(void **unused)
             rows[i].name, SEEDS, mean_20, worst_20, mean_40, worst_40);
         assert_true(mean_20 <= rows[i].most_20);
         assert_true(mean_40 <= rows[i].most_40);
+    }
+}
+
+typedef struct measured_cost {
+    double cost;
+    clattn_search_point place;
+} measured_cost;
+
+enum { PREFILL, DECODE };
+static const struct {
+    int space;
+    measured_cost measured;
+} measured_rows[] = {
+#define MEASURED_COST(space, cost, ...) { space, { cost, { { __VA_ARGS__ } } } },
+#include "measured_costs.def"
+#undef MEASURED_COST
+};
+
+typedef struct replay {
+    double costs[LENGTH(measured_rows)];
+    clattn_search_point points[LENGTH(measured_rows)];
+    size_t count, tries, limit;
+} replay;
+
+static clattn_search_answer replay_point(void *user, size_t index, double *cost)
+{
+    replay *r = user;
+    if (r->tries == r->limit)
+        return CLATTN_SEARCH_STOP;
+    r->tries++;
+    *cost = r->costs[index];
+    return CLATTN_SEARCH_MEASURED;
+}
+
+static double replay_regret(int space, size_t limit)
+{
+    replay r = { .limit = limit };
+    double least = HUGE_VAL, sum = 0;
+    for (size_t i = 0; i < LENGTH(measured_rows); i++) {
+        const measured_cost *row = &measured_rows[i].measured;
+        if (measured_rows[i].space != space)
+            continue;
+        r.points[r.count] = row->place;
+        r.costs[r.count++] = row->cost;
+        least = row->cost < least ? row->cost : least;
+    }
+    for (uint64_t seed = 1; seed <= SEEDS; seed++) {
+        clattn_search_result result;
+        const clattn_search search = { r.points, r.count, 0, seed, replay_point, &r };
+        r.tries = 0;
+        assert_true(clattn_search_run(&search, &result));
+        sum += result.cost / least;
+    }
+    return sum / SEEDS;
+}
+
+/* On spaces that were measured to the last point. */
+static void test_measured_spaces(void **unused)
+{
+    (void)unused;
+    static const struct {
+        const char *name;
+        double most_8, most_12;
+    } rows[] = { [PREFILL] = { "prefill", 1.05, 1.02 }, [DECODE] = { "decode", 1.06, 1.03 } };
+    for (int i = 0; i < (int)LENGTH(rows); i++) {
+        const double after_8 = replay_regret(i, 8), after_12 = replay_regret(i, 12);
+        printf("%-12s the start is %.3f times the least time, the best of 4 tries %.3f, of 8 %.3f, of 12 %.3f\n",
+               rows[i].name, replay_regret(i, 1), replay_regret(i, 4), after_8, after_12);
+        assert_true(after_8 <= rows[i].most_8);
+        assert_true(after_12 <= rows[i].most_12);
     }
 }
 
@@ -273,13 +343,10 @@ static void test_same_seed(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_regret),
-        cmocka_unit_test(test_exhaustive),
-        cmocka_unit_test(test_stopped_at_any_moment),
-        cmocka_unit_test(test_failures),
-        cmocka_unit_test(test_tiny_spaces),
-        cmocka_unit_test(test_neighbours_first),
-        cmocka_unit_test(test_same_seed),
+        cmocka_unit_test(test_regret),           cmocka_unit_test(test_measured_spaces),
+        cmocka_unit_test(test_exhaustive),       cmocka_unit_test(test_stopped_at_any_moment),
+        cmocka_unit_test(test_failures),         cmocka_unit_test(test_tiny_spaces),
+        cmocka_unit_test(test_neighbours_first), cmocka_unit_test(test_same_seed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

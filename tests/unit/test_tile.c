@@ -392,8 +392,8 @@ static void spaces_have_points_enough(void **state)
     } wanted[] = {
         { "cpu", "Plain", 16, CLATTN_ALGORITHM_PREFILL, CLATTN_FRAGMENT_LANES, 24 },
         { "cpu", "Plain", 8, CLATTN_ALGORITHM_PREFILL, CLATTN_FRAGMENT_LANES, 24 },
-        { "cpu", "Plain", 16, CLATTN_ALGORITHM_DECODE, CLATTN_FRAGMENT_DIMS, 24 },
-        { "cpu", "Plain", 8, CLATTN_ALGORITHM_DECODE, CLATTN_FRAGMENT_DIMS, 24 },
+        { "cpu", "Plain", 16, CLATTN_ALGORITHM_DECODE, CLATTN_FRAGMENT_DIMS, 8 }, /* times seven split sizes */
+        { "cpu", "Plain", 8, CLATTN_ALGORITHM_DECODE, CLATTN_FRAGMENT_DIMS, 8 },
         { "gpu", "NVIDIA", 1, CLATTN_ALGORITHM_PREFILL, CLATTN_FRAGMENT_SCALAR, 24 },
         { "gpu", "NVIDIA", 1, CLATTN_ALGORITHM_DECODE, CLATTN_FRAGMENT_SCALAR, 24 },
         { "gpu", "Plain", 1, CLATTN_ALGORITHM_PREFILL, CLATTN_FRAGMENT_SCALAR, 24 },
