@@ -48,14 +48,16 @@ typedef struct clattn_tune_progress {
     const char *op;         /* "attention", "decode", "gather", "append" */
     const char *class_name; /* "prefill frag_lanes q_dtype f32 ..." */
     int class_index, class_count;
-    int candidate, candidates;   /* of the class: measured or tried so far, and how many are planned */
-    const char *tile;            /* the candidate's; with CLASS_DONE: the best one's */
-    int split_size;              /* of that tile; 0: none */
-    clattn_tune_outcome outcome; /* with CANDIDATE */
-    const char *detail;          /* why a candidate failed; "" when it did not */
-    double seconds;              /* the candidate's median; 0 when it was not measured */
-    double best_seconds;         /* of the class so far */
-    double default_seconds;      /* the built-in default's, measured in turns with the best */
+    int candidate, candidates; /* of the class: measured or tried so far, and how many are planned */
+    const char *tile;          /* the candidate's; with CLASS_DONE: the best one's */
+    int split_size;            /* of that tile; 0: none */
+    /* With CANDIDATE. With CLASS_DONE: NOT_FASTER when a choice that is verified loses to the default by more than the
+     * noise, else FASTER. */
+    clattn_tune_outcome outcome;
+    const char *detail;     /* why a candidate failed; "" when it did not */
+    double seconds;         /* the candidate's median; 0 when it was not measured */
+    double best_seconds;    /* of the class so far */
+    double default_seconds; /* the built-in default's, measured in turns with the best */
     const char *default_tile;
     double work;            /* FLOP (attention) or bytes (the others) of the timed call */
     int exhaustive;         /* non-zero: every candidate that fits was measured */

@@ -194,6 +194,7 @@ static void tell_result(clattn_tuned *of, bool exhaustive)
     progress->split_size = of->best.candidate.split_size;
     progress->seconds = of->best.seconds;
     progress->exhaustive = exhaustive;
+    progress->outcome = CLATTN_TUNE_FASTER;
     clattn_tuned_tell(of, CLATTN_TUNE_CLASS_DONE);
 }
 

@@ -27,14 +27,17 @@ static bool is_wanted(const clattn_run *run, size_t row)
     return !run->params->ops || (run->params->ops & (unsigned)clattn_subject_row_at(row)->op) != 0;
 }
 
+/* The recorded choice is the incumbent: it loses when the default is faster by more than the noise. */
 static void tell(clattn_tuned *of, const clattn_record_entry *entry, const clattn_comparison *result)
 {
     clattn_tune_progress *progress = &of->run->progress;
-    of->first.seconds = result->incumbent;
-    of->best.seconds = result->candidate;
+    const bool same = of->best.trial == of->first.trial;
+    of->best.seconds = result->incumbent;
+    of->first.seconds = same ? result->incumbent : result->candidate;
+    progress->outcome = !same && result->faster ? CLATTN_TUNE_NOT_FASTER : CLATTN_TUNE_FASTER;
     of->tried = of->measured = entry->points;
     progress->clock = result->by_events ? "events" : "wall";
-    progress->seconds = result->candidate;
+    progress->seconds = result->incumbent;
     progress->exhaustive = entry->exhaustive;
     clattn_tuned_tell(of, CLATTN_TUNE_CLASS_DONE);
 }
@@ -48,9 +51,11 @@ static clattn_status compare(clattn_tuned *of, const clattn_record_entry *entry)
     of->run->progress.split_size = entry->split_size;
     clattn_tuned_tell(of, CLATTN_TUNE_CLASS_STARTED);
     CLATTN_TRY(clattn_contender_open(of, &of->points.candidates[of->points.start], &of->first));
-    CLATTN_TRY(clattn_contender_open(of, &recorded, &of->best));
+    of->best = of->first;
+    if (!clattn_candidate_equal(&recorded, &of->first.candidate))
+        CLATTN_TRY(clattn_contender_open(of, &recorded, &of->best));
     of->meter.deadline = fmin(of->run->end, clattn_clock_seconds() + CLASS_SECONDS);
-    CLATTN_TRY(clattn_measure(&of->meter, &of->first.timed, &of->best.timed, &result));
+    CLATTN_TRY(clattn_measure(&of->meter, &of->best.timed, &of->first.timed, &result));
     tell(of, entry, &result);
     return CLATTN_OK;
 }

@@ -23,9 +23,9 @@ typedef struct tune_class {
     char *tile, *default_tile; /* tile: the best one's */
     int split_size;            /* of the best; 0: none */
     double seconds, default_seconds, work;
-    int points;      /* measured */
-    bool exhaustive; /* those were all that fit */
-    bool done;
+    int points;       /* measured */
+    bool exhaustive;  /* those were all that fit */
+    bool done, loses; /* loses: what is verified is slower than the default, by more than the noise */
     tune_candidate *candidates;
     int count;
 } tune_class;
@@ -92,8 +92,6 @@ typedef struct tune_totals {
     int outcomes[TUNE_OUTCOMES];
 } tune_totals;
 tune_totals tune_sum(const tune_report *of);
-/* Whether a recorded tile is so much slower than the default that it no longer pays. */
-bool tune_loses(const tune_class *of);
 /* The next class, from row *row of the library's table on, that was asked for and is not done: its name, and *row is
  * where to go on. False when there is none. */
 bool tune_next_missing(const tune_report *of, size_t *row, char *name, size_t size);

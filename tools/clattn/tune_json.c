@@ -91,7 +91,7 @@ static int print_class(const tune_report *of, const tune_class *at)
     json_t *object = pack_class(of, at);
     set_figures(object, of, at);
     if (of->verifies) {
-        json_object_set_new(object, "pays", json_boolean(!tune_loses(at)));
+        json_object_set_new(object, "pays", json_boolean(!at->loses));
         return report_print(object);
     }
     set_integer(object, "points", at->points);

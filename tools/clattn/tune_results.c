@@ -94,6 +94,7 @@ static bool close_class(tune_class *to, const clattn_tune_progress *now)
     to->seconds = now->seconds > 0 ? now->seconds : now->best_seconds;
     to->split_size = now->split_size;
     to->done = true;
+    to->loses = now->outcome == CLATTN_TUNE_NOT_FASTER;
     return keep_text(&to->tile, now->tile);
 }
 

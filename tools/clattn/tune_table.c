@@ -46,7 +46,7 @@ static void print_row(const tune_report *of, const tune_class *at)
            at->default_seconds * 1e3, before * 1e-9, at->seconds * 1e3, rate * 1e-9,
            strcmp(at->op, "attention") == 0 ? "GFLOP/s" : "GB/s", tune_ratio(at), peak, points);
     print_tile(at);
-    puts(of->verifies && tune_loses(at) ? "  no longer pays" : "");
+    puts(of->verifies && at->loses ? "  no longer pays" : "");
 }
 
 static void print_missing(const tune_report *of)

@@ -6,14 +6,6 @@
 #include "tune.h"
 #include "tune/subject.h"
 
-/* Less is noise. */
-static const double LEAST_RATIO = 0.98;
-
-bool tune_loses(const tune_class *of)
-{
-    return of->done && tune_ratio(of) < LEAST_RATIO;
-}
-
 tune_totals tune_sum(const tune_report *of)
 {
     tune_totals sum = { .classes = 0 };
@@ -25,7 +17,7 @@ tune_totals tune_sum(const tune_report *of)
             sum.outcomes[at->candidates[c].outcome]++;
         sum.classes += at->done;
         sum.points += at->points;
-        sum.losers += tune_loses(at);
+        sum.losers += at->loses;
         if (!at->done || tune_ratio(at) <= 0)
             continue;
         logarithms += log(tune_ratio(at));
