@@ -52,9 +52,8 @@ static void a_problem_gives_its_class(void **state)
     assert_int_equal(clattn_class_value(&of, "v_dtype"), CLATTN_Q4_0);
     assert_int_equal(clattn_class_value(&of, "head_dim"), 128);
     clattn_class_name(&of, name);
-    assert_string_equal(name,
-                        "decode frag_dims q_dtype f16 k_dtype q8_0 v_dtype q4_0 head_dim 128 v_head_dim 64 paged "
-                        "grouped");
+    assert_string_equal(name, "decode frag_dims q_dtype f16 k_dtype q8_0 v_dtype q4_0 head_dim 128 v_head_dim 64 paged "
+                              "grouped");
     problem.paged = false;
     of = clattn_class_of_problem(&problem, CLATTN_ALGORITHM_PREFILL, CLATTN_FRAGMENT_SCALAR);
     clattn_class_name(&of, name);
