@@ -193,7 +193,7 @@ def check_killed(report):
     process.communicate()
     entries = place.record()["entries"]
     report.check(len(entries) >= 1, f"killed: {place.files()}, {entries}")
-    classes, summary = lines(place.run(*GATHER, "--resume", "--budget", 24))
+    classes, summary = lines(place.run(*GATHER, "--all-classes", "--resume", "--budget", 29))
     report.check(summary.get("classes", 0) >= 1, f"--resume: {classes} {summary}")
     report.check(len(place.record()["entries"]) > len(entries), f"--resume: {place.record()['entries']}")
 
@@ -241,7 +241,7 @@ def check_faults(report, layer):
     place = Place()
     faults = {"OPENCL_LAYERS": layer,
               "TUNE_FAULTS": "crash=GROUP_TOKENS=64;hang=GROUP_TOKENS=32;wrong=GROUP_TOKENS=8;die=GROUP_TOKENS=4"}
-    result = place.run(*GATHER, "--budget", 19, "--timeout", 2, **faults)
+    result = place.run(*GATHER, "--budget", 29, "--timeout", 6, **faults)
     classes, _ = lines(result)
     report.check(result.returncode == 0 and classes, f"faults: {result.returncode} {result.stdout}{result.stderr}")
     for row in classes[:1]:
@@ -250,7 +250,7 @@ def check_faults(report, layer):
         report.check(row["tile"].rsplit("tokens", 1)[-1] in {"1", "2", "16"}, f"faults: {row['tile']} was chosen")
     kept = {(fault["tile"]["tokens"], fault["fault"]) for fault in place.record()["faults"]}
     report.check({(64, "crashed"), (32, "timed out"), (8, "wrong"), (4, "crashed")} <= kept, f"faults: {kept}")
-    classes, _ = lines(place.run(*GATHER, "--budget", 8, "--timeout", 2))
+    classes, _ = lines(place.run(*GATHER, "--budget", 8, "--timeout", 6))
     for row in classes[:1]:
         report.check({"64", "32", "8", "4"} <= tokens(row, "skipped"), f"faults of an earlier run: {row['failed']}")
     report.check(classes, "a run after faults has no class")
