@@ -9,10 +9,8 @@
  * TUNE_CLOCK is of all events:
  *   zero     they tell 0 for every time
  *   fast     they tell a thousandth of every time */
-#define CL_TARGET_OPENCL_VERSION 300
-#include <CL/cl.h>
-#include <CL/cl_icd.h>
-#include <CL/cl_layer.h>
+#define LAYER_NAME "clattn tune fault layer"
+#include "cl_layer.h"
 
 #include <pthread.h>
 #include <stdbool.h>
@@ -20,12 +18,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#define EXPORTED     __attribute__((visibility("default")))
 #define MAX_PROGRAMS 4096
 #define MAX_KERNELS  16384
 
-static struct _cl_icd_dispatch table;
-static const struct _cl_icd_dispatch *below;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
 typedef enum fault { NONE, CRASH, HANG, REFUSE, WRONG, DIE } fault;
@@ -168,43 +163,12 @@ static cl_int CL_API_CALL profiling_info(cl_event event, cl_profiling_info name,
     return code;
 }
 
-static cl_int give(const void *value, size_t value_size, size_t size, void *out, size_t *out_size)
+static void layer_replace(void)
 {
-    if (out_size)
-        *out_size = value_size;
-    if (out && size < value_size)
-        return CL_INVALID_VALUE;
-    if (out)
-        memcpy(out, value, value_size);
-    return CL_SUCCESS;
-}
-
-EXPORTED CL_API_ENTRY cl_int CL_API_CALL clGetLayerInfo(cl_layer_info name, size_t size, void *value, size_t *out_size)
-{
-    static const cl_layer_api_version version = CL_LAYER_API_VERSION_100;
-    static const char text[] = "clattn tune fault layer";
-    if (name == CL_LAYER_API_VERSION)
-        return give(&version, sizeof(version), size, value, out_size);
-    if (name == CL_LAYER_NAME)
-        return give(text, sizeof(text), size, value, out_size);
-    return CL_INVALID_VALUE;
-}
-
-EXPORTED CL_API_ENTRY cl_int CL_API_CALL clInitLayer(cl_uint entries, const struct _cl_icd_dispatch *target,
-                                                     cl_uint *out_entries, const struct _cl_icd_dispatch **out)
-{
-    size_t size = entries * sizeof(void *);
-    if (size > sizeof(table))
-        size = sizeof(table);
-    below = target;
-    memcpy(&table, target, size);
     table.clCompileProgram = compile;
     table.clBuildProgram = build;
     table.clLinkProgram = link_programs;
     table.clCreateKernel = create_kernel;
     table.clEnqueueNDRangeKernel = enqueue;
     table.clGetEventProfilingInfo = profiling_info;
-    *out = &table;
-    *out_entries = (cl_uint)(size / sizeof(void *));
-    return CL_SUCCESS;
 }
