@@ -112,20 +112,6 @@ static clattn_status make_plane(clattn_subject *subject, int plane, ref_random *
     return status;
 }
 
-static clattn_status make_scales(clattn_subject *subject)
-{
-    append *a = subject->own;
-    const size_t heads = (size_t)a->desc.kv_heads;
-    float *scales = clattn_subject_memory(heads * sizeof(float));
-    if (!scales)
-        return CLATTN_OUT_OF_MEMORY;
-    for (size_t head = 0; head < heads; head++)
-        scales[head] = clattn_fp8_scale((int32_t)head);
-    const clattn_status status = clattn_subject_upload(subject, scales, heads * sizeof(float), &a->scales);
-    free(scales);
-    return status;
-}
-
 static clattn_status open_append(clattn_subject *subject, uint64_t seed)
 {
     append *a = calloc(1, sizeof(*a));
@@ -148,7 +134,7 @@ static clattn_status open_append(clattn_subject *subject, uint64_t seed)
     if (!subject->got)
         return CLATTN_OUT_OF_MEMORY;
     CLATTN_TRY(make_slots(subject, &random));
-    CLATTN_TRY(make_scales(subject));
+    CLATTN_TRY(clattn_subject_scales(subject, a->desc.kv_heads, &a->scales));
     for (int plane = 0; plane < PLANES; plane++)
         CLATTN_TRY(make_plane(subject, plane, &random));
     return CLATTN_OK;

@@ -89,20 +89,6 @@ static clattn_status make_cache(clattn_subject *subject, ref_random *random)
     return status;
 }
 
-static clattn_status make_scales(clattn_subject *subject)
-{
-    gather *g = subject->own;
-    const size_t heads = (size_t)g->desc.kv_heads;
-    float *scales = clattn_subject_memory(heads * sizeof(float));
-    if (!scales)
-        return CLATTN_OUT_OF_MEMORY;
-    for (size_t head = 0; head < heads; head++)
-        scales[head] = clattn_fp8_scale((int32_t)head);
-    const clattn_status status = clattn_subject_upload(subject, scales, heads * sizeof(float), &g->scales);
-    free(scales);
-    return status;
-}
-
 static clattn_status open_gather(clattn_subject *subject, uint64_t seed)
 {
     gather *g = calloc(1, sizeof(*g));
@@ -127,7 +113,7 @@ static clattn_status open_gather(clattn_subject *subject, uint64_t seed)
     if (!subject->got)
         return CLATTN_OUT_OF_MEMORY;
     CLATTN_TRY(make_tables(subject, &random));
-    CLATTN_TRY(make_scales(subject));
+    CLATTN_TRY(clattn_subject_scales(subject, g->desc.kv_heads, &g->scales));
     CLATTN_TRY(make_cache(subject, &random));
     return clattn_subject_buffer(subject, (size_t)subject->copies * g->out_size, &g->out);
 }

@@ -87,6 +87,8 @@ float clattn_fp8_scale(int32_t head);
 #define CLATTN_UNWRITTEN 0xff
 clattn_status clattn_subject_buffer(const clattn_subject *subject, size_t size, cl_mem *out);
 clattn_status clattn_subject_upload(const clattn_subject *subject, const void *from, size_t size, cl_mem *out);
+/* A buffer of clattn_fp8_scale() of each head. */
+clattn_status clattn_subject_scales(const clattn_subject *subject, int32_t heads, cl_mem *out);
 clattn_status clattn_subject_write(const clattn_subject *subject, cl_mem to, size_t offset, size_t size,
                                    const void *from);
 clattn_status clattn_subject_copy(const clattn_subject *subject, cl_mem memory, size_t from, size_t to, size_t size);

@@ -69,6 +69,19 @@ clattn_status clattn_subject_finish(const clattn_subject *subject)
     return made("clFinish", clFinish(subject->queue));
 }
 
+clattn_status clattn_subject_scales(const clattn_subject *subject, int32_t heads, cl_mem *out)
+{
+    const size_t size = (size_t)heads * sizeof(float);
+    float *scales = clattn_subject_memory(size);
+    if (!scales)
+        return CLATTN_OUT_OF_MEMORY;
+    for (int32_t head = 0; head < heads; head++)
+        scales[head] = clattn_fp8_scale(head);
+    const clattn_status status = clattn_subject_upload(subject, scales, size, out);
+    free(scales);
+    return status;
+}
+
 clattn_status clattn_subject_write(const clattn_subject *subject, cl_mem to, size_t offset, size_t size,
                                    const void *from)
 {
