@@ -63,6 +63,9 @@ char *clattn_record_text(const clattn_record *record);
 
 void clattn_record_free(clattn_record *record);
 
+/* The entry of that class; NULL when there is none. */
+clattn_record_entry *clattn_record_find(const clattn_record *record, const clattn_tuning_class *of);
+
 /* Adds, or replaces what the record has of that class (an entry) or of that candidate (a fault). Strings are copied.
  * False when there is no memory. */
 bool clattn_record_set_entry(clattn_record *record, const clattn_record_entry *entry);

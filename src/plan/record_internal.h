@@ -11,9 +11,6 @@
 /* Copies the strings, too. False when there is no memory; *to is empty then. */
 bool clattn_record_copy_device(clattn_record_device *to, const clattn_record_device *from);
 
-/* The entry of that class; NULL when there is none. */
-clattn_record_entry *clattn_record_find(const clattn_record *record, const clattn_tuning_class *of);
-
 /* Writes the lines at which the first `count` elements of the top-level array `name` start to `lines`, which are 0 to
  * begin with. The text has to be JSON, an object. */
 void clattn_record_lines(const char *text, size_t size, const char *name, int *lines, size_t count);

@@ -83,18 +83,10 @@ void clattn_tuned_tell(clattn_tuned *of, clattn_tune_event event)
     clattn_run_tell(of->run, event);
 }
 
-static const clattn_record_entry *earlier_entry(const clattn_tuned *of)
-{
-    for (size_t i = 0; i < of->run->own.entry_count; i++)
-        if (clattn_class_equal(&of->run->own.entries[i].class, &of->class))
-            return &of->run->own.entries[i];
-    return NULL;
-}
-
 /* What an earlier run found is not lost to one that finds less in less time. */
 static void try_earlier(clattn_tuned *of)
 {
-    const clattn_record_entry *entry = earlier_entry(of);
+    const clattn_record_entry *entry = clattn_record_find(&of->run->own, &of->class);
     if (!entry)
         return;
     of->seen = (clattn_candidate){ .tile = entry->tile, .split_size = entry->split_size };
@@ -243,7 +235,7 @@ static void tell_earlier(clattn_tuned *of, const clattn_record_entry *entry)
 static clattn_status run_open(clattn_tuned *of, double end)
 {
     const clattn_run *run = of->run;
-    const clattn_record_entry *entry = earlier_entry(of);
+    const clattn_record_entry *entry = clattn_record_find(&of->run->own, &of->class);
     clattn_tuned_tell(of, CLATTN_TUNE_CLASS_STARTED);
     if (!entry || !run->journal || !clattn_journal_has_class(run->journal, of->name, of->kernels))
         return search(of, end);

@@ -105,11 +105,10 @@ static int take_progress(void *user, const clattn_tune_progress *now)
 /* The first folder of the tuning path: that is where the library writes. NULL without one. */
 static char *find_record(const session *on)
 {
-    const char *folders = clattn_device_settings_of(on->device)->tuning_path;
     const clattn_record_device device = clattn_records_device(on->device);
-    const size_t length = folders ? strcspn(folders, ":") : 0;
-    char *folder = length > 0 ? strndup(folders, length) : NULL;
-    char *path = folder ? clattn_record_path(folder, &device) : NULL;
+    char *folder = NULL;
+    const bool known = clattn_records_folder(on->device, 0, &folder) == CLATTN_OK && folder;
+    char *path = known ? clattn_record_path(folder, &device) : NULL;
     free(folder);
     return path;
 }
