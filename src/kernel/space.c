@@ -18,8 +18,6 @@
 #define OTHER_REGISTERS 24
 /* Two fused multiply-adds start a cycle and take four: fewer sums than these leave units idle. */
 #define MIN_SUMS 8
-/* Decode's sequences have no more rows, whatever the tile (CLATTN_DECODE_MAX_ROWS of the plans). */
-#define MAX_DECODE_ROWS 16
 /* Sides of a GPU's groups: a hardware vector, and what still leaves room for several groups a unit. */
 #define MIN_GPU_GROUP 32
 #define MAX_GPU_GROUP 512
@@ -215,9 +213,9 @@ static bool lanes_suit(const int32_t *p, const clattn_device_info *info, char *w
 static bool dims_suit(const int32_t *p, const clattn_device_info *info, char *why, size_t why_size)
 {
     const int32_t lanes = p[CLATTN_DIMS_LANES], wides = p[CLATTN_DIMS_DIM_BLOCK] / lanes;
-    if (p[CLATTN_DIMS_ROWS] < MAX_DECODE_ROWS)
+    if (p[CLATTN_DIMS_ROWS] < CLATTN_DECODE_MAX_ROWS)
         return no(why, why_size, "%" PRId32 " rows are fewer than decode may have, %d", p[CLATTN_DIMS_ROWS],
-                  MAX_DECODE_ROWS);
+                  CLATTN_DECODE_MAX_ROWS);
     return sums_suit(info, "PV", lanes / 4 * wides, wides, lanes, why, why_size);
 }
 
@@ -244,7 +242,7 @@ static bool group_suits(const clattn_tile *tile, const clattn_device_info *info,
 bool clattn_tile_suits(const clattn_tile *tile, const clattn_tile_problem *problem, const clattn_device_info *info,
                        char *why, size_t why_size)
 {
-    if (tile->algorithm == CLATTN_ALGORITHM_DECODE && clattn_tile_rows(tile) > MAX_DECODE_ROWS)
+    if (tile->algorithm == CLATTN_ALGORITHM_DECODE && clattn_tile_rows(tile) > CLATTN_DECODE_MAX_ROWS)
         return no(why, why_size, "%" PRId32 " rows are more than decode has", clattn_tile_rows(tile));
     switch (tile->fragment) {
     case CLATTN_FRAGMENT_LANES:

@@ -28,6 +28,10 @@ typedef enum clattn_algorithm {
     CLATTN_ALGORITHM_COUNT
 } clattn_algorithm;
 
+/* A sequence with up to so many packed rows is decode's: whatever its tile, so that a tile that was tuned moves no
+ * sequence from one kernel to the other. */
+#define CLATTN_DECODE_MAX_ROWS 16
+
 #define CLATTN_TILE_MAX_PARAMETERS 6
 #define CLATTN_TILE_NAME_SIZE      64
 #define CLATTN_TILE_OPTIONS_SIZE   256

@@ -14,10 +14,6 @@
 
 #define CLATTN_CANDIDATE_SOURCE_SIZE 512
 
-/* A sequence with up to so many packed rows is decode's: whatever its tile, so that a tile that was tuned moves no
- * sequence from one kernel to the other. */
-#define CLATTN_DECODE_MAX_ROWS 16
-
 /* Keys a split where nothing else is asked, rounded up to the tile: large against the merge's cost, and small enough
  * that one long sequence fills a GPU. */
 #define CLATTN_DEFAULT_SPLIT_SIZE 512
