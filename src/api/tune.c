@@ -70,28 +70,33 @@ static clattn_status make_folder(const char *folder)
                        clattn_errno_text(error, text));
 }
 
-clattn_status clattn_tune(clattn_device *device, const clattn_tune_params *params)
+static clattn_status search(clattn_device *device, const clattn_tune_params *params, const char *folder)
+{
+    CLATTN_TRY(make_folder(folder));
+    return clattn_tune_search(device, params, folder);
+}
+
+/* What both calls check and settle before they work on the folder. */
+static clattn_status work_on_folder(clattn_device *device, const clattn_tune_params *params,
+                                    clattn_status (*work)(clattn_device *device, const clattn_tune_params *params,
+                                                          const char *folder))
 {
     const clattn_tune_params defaults = CLATTN_TUNE_PARAMS(0);
     char *folder = NULL;
     params = params ? params : &defaults;
     CLATTN_TRY(check(device, params));
     CLATTN_TRY(settle_folder(device, params, &folder));
-    clattn_status status = make_folder(folder);
-    if (status == CLATTN_OK)
-        status = clattn_tune_search(device, params, folder);
+    const clattn_status status = work(device, params, folder);
     free(folder);
     return status;
 }
 
+clattn_status clattn_tune(clattn_device *device, const clattn_tune_params *params)
+{
+    return work_on_folder(device, params, search);
+}
+
 clattn_status clattn_tune_verify(clattn_device *device, const clattn_tune_params *params)
 {
-    const clattn_tune_params defaults = CLATTN_TUNE_PARAMS(0);
-    char *folder = NULL;
-    params = params ? params : &defaults;
-    CLATTN_TRY(check(device, params));
-    CLATTN_TRY(settle_folder(device, params, &folder));
-    const clattn_status status = clattn_tune_recheck(device, params, folder);
-    free(folder);
-    return status;
+    return work_on_folder(device, params, clattn_tune_recheck);
 }
