@@ -94,7 +94,7 @@ bool harness_open(harness *h, const char *platform)
     h->in_order = clCreateCommandQueue(h->context, h->id, 0, &code);
     h->out_of_order = clCreateCommandQueue(h->context, h->id, CL_QUEUE_OUT_OF_ORDER_EXEC_MODE_ENABLE, &code);
     clattn_device_params params =
-        CLATTN_DEVICE_PARAMS(.log = take_message, .log_user = h, .log_level = CLATTN_LOG_INFO);
+        CLATTN_DEVICE_PARAMS(.no_disk = 1, .log = take_message, .log_user = h, .log_level = CLATTN_LOG_INFO);
     clattn_status status = clattn_device_create(h->context, h->id, &params, &h->device);
     if (!h->in_order || status != CLATTN_OK || clattn_device_get_info(h->device, &h->info) != CLATTN_OK) {
         printf("# the device cannot be used: %s\n", clattn_last_error());
