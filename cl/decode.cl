@@ -16,17 +16,17 @@
 static inline void decode_store_partial(const attend_state *state, const attention_args *a, const sequence *s,
                                         int kv_head, int first_row, int split, __global float *workspace)
 {
-    FRAG_UNROLL_SLOTS for (int slot = 0; slot < FRAG_SLOTS(s->rows - first_row); slot++) {
+    FRAG_UNROLL_STORE for (int slot = 0; slot < FRAG_SLOTS(s->rows - first_row); slot++) {
         float max[FRAG_ROW_WIDTH], sum[FRAG_ROW_WIDTH];
         ROW_ARRAY_OF(state->max[slot], max);
         ROW_ARRAY_OF(state->sum[slot], sum);
-        for (int lane = 0; lane < FRAG_ROW_WIDTH; lane++) {
+        COMPACT for (int lane = 0; lane < FRAG_ROW_WIDTH; lane++) {
             const int row = first_row + FRAG_ROW(FRAG_LANE_ID, slot, lane);
             if (row >= s->rows)
                 continue;
             const long partial = partial_index(a, s, kv_head, row, split);
             __global float *o = workspace + a->partial_offset + partial * a->v_head_dim;
-            FRAG_FOR_EACH_OUTPUT(&state->output, slot, lane, a->v_head_dim, o[dim] = value * state->v_scale);
+            FRAG_STORE_OUTPUT(f32, o, 0, &state->output, slot, lane, a->v_head_dim, state->v_scale);
             if (FRAG_OWNS_ROW) {
                 workspace[a->partial_state_offset + 2 * partial] = max[lane];
                 workspace[a->partial_state_offset + 2 * partial + 1] = sum[lane];
