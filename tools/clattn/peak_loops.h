@@ -20,8 +20,8 @@ LOOPS_TARGET static void LOOPS_FMA(int64_t iterations, float seed, void *sink)
     memcpy(sink, &sum[0], sizeof sum[0]);
 }
 
-/* `floats` is a multiple of READ_STEP. */
-LOOPS_TARGET static void LOOPS_READ(const float *from, size_t floats, void *sink)
+/* Reads `streams` parts of `floats` floats, a multiple of READ_STEP, side by side. */
+LOOPS_TARGET static void LOOPS_READ(const float *from, size_t floats, size_t streams, void *sink)
 {
     enum { WIDTH = sizeof(LOOPS_VECTOR) / sizeof(float), CHAINS = 8 };
     _Static_assert(READ_STEP % (WIDTH * CHAINS) == 0, "a step of whole vectors");
@@ -29,8 +29,9 @@ LOOPS_TARGET static void LOOPS_READ(const float *from, size_t floats, void *sink
     for (int i = 0; i < CHAINS; i++)
         sum[i] = LOOPS_SPLAT(0.0f);
     for (size_t n = 0; n < floats; n += WIDTH * CHAINS)
-        for (int i = 0; i < CHAINS; i++)
-            sum[i] = LOOPS_ADD(sum[i], LOOPS_LOAD(from + n + WIDTH * i));
+        for (size_t stream = 0; stream < streams; stream++)
+            for (int i = 0; i < CHAINS; i++)
+                sum[i] = LOOPS_ADD(sum[i], LOOPS_LOAD(from + stream * floats + n + WIDTH * i));
     for (int i = 1; i < CHAINS; i++)
         sum[0] = LOOPS_ADD(sum[0], sum[i]);
     memcpy(sink, &sum[0], sizeof sum[0]);
