@@ -91,6 +91,8 @@ def check_turns(report):
     lines = [json.loads(line) for line in result.stdout.splitlines()]
     report.check(result.returncode == 0 and len(lines) == 4, f"three turns: {result.stdout}{result.stderr}")
     seconds = sorted(line.get("seconds", 0) for line in lines[:3])
+    report.check(all(line.get("wall_seconds", 0) >= line["seconds"] and line.get("copies") == 1 for line in lines[:3]),
+                 f"three turns: {lines}")
     report.check([lines[-1].get(name) for name in ("repeat", "seconds_median", "seconds_min")] ==
                  [3, seconds[1], seconds[0]], f"three turns: {lines}")
     for arguments, words in ((["attention", "--json", "--repeat", 2], ["--repeat", "--turns"]),

@@ -3,6 +3,7 @@
 
 #include "bench.h"
 #include "command.h"
+#include "job.h"
 #include "plot.h"
 #include "report.h"
 
@@ -40,9 +41,10 @@ static bool wants_more(const bench *of, int count, double spent)
     return of->in_turns ? count < BENCH_MAX_RUNS && await_turn() : !is_enough(of, count, spent);
 }
 
-static int print_turn(const bench_task *task, double seconds, double other)
+/* `wall`: what a caller waited, which is what other programs can tell of their own runs. */
+static int print_turn(const bench_task *task, double seconds, double wall, double other)
 {
-    json_t *object = json_pack("{s:f}", "seconds", seconds);
+    json_t *object = json_pack("{s:f, s:f, s:i}", "seconds", seconds, "wall_seconds", wall, "copies", task->copies);
     if (object && task->run_other)
         json_object_set_new(object, "baseline_seconds", json_real(other));
     int status = report_print(object);
@@ -57,11 +59,13 @@ static int take_times(const bench *of, const bench_task *task, bench_times *out)
     for (out->count = 0; status == EXIT_DONE && wants_more(of, out->count, spent); out->count++) {
         const int copy = out->count % task->copies;
         double *other = &out->other_seconds[out->count];
+        const double start = job_clock();
         status = task->run(task->subject, copy, &out->seconds[out->count]);
+        const double wall = job_clock() - start;
         if (status == EXIT_DONE && task->run_other)
             status = task->run_other(task->subject, copy, other);
         if (status == EXIT_DONE && of->in_turns)
-            status = print_turn(task, out->seconds[out->count], *other);
+            status = print_turn(task, out->seconds[out->count], wall, *other);
         spent += out->seconds[out->count] + *other;
     }
     if (status == EXIT_DONE && out->count == 0)
