@@ -8,24 +8,12 @@
 
 enum { MOST = 1 << 24, DEFAULT_PAGE_SIZE = 16 };
 
-static const char *const op_names[] = { "attention", "decode", "gather", "append" };
-
-const char *bench_op_name(bench_op op)
-{
-    return op_names[op];
-}
-
 static bench_op find_op(const char *name)
 {
     int i = 0;
-    while (strcmp(op_names[i], name) != 0)
+    while (strcmp(bench_op_name((bench_op)i), name) != 0)
         i++;
     return (bench_op)i;
-}
-
-bool bench_attends(bench_op op)
-{
-    return op == BENCH_ATTENTION || op == BENCH_DECODE;
 }
 
 /* An integer option's value within `least` to `most`. Exit status, as for all below. */

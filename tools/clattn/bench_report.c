@@ -9,18 +9,6 @@ enum { MASK_TEXT = 32 };
 
 static const char *const peak_names[] = { "fma", "read", "copy" };
 
-const char *bench_mask_name(const bench_shape *shape, char *text, size_t size)
-{
-    const bench_window *window = &shape->window;
-    if (!bench_attends(shape->op))
-        snprintf(text, size, "%s", "");
-    else if (!window->given)
-        snprintf(text, size, "%s", shape->causal ? "causal" : "full");
-    else
-        snprintf(text, size, "%s %d,%d", shape->causal ? "causal" : "window", window->left, window->right);
-    return text;
-}
-
 void bench_print_shape_titles(void)
 {
     printf("%-9s %-5s %-9s %5s %7s %6s %6s %4s %4s %-13s", "op", "dtype", "K and V", "batch", "heads", "q_len",
