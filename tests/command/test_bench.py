@@ -42,6 +42,68 @@ def check_figures(report):
     report.check(abs(moved(row) / (2 * 2 * 2048 * 64 * 2) - 1) < 1e-3, f"decode moves {moved(row)} bytes")
 
 
+def check_windows(report):
+    """Pairs that count, of 64 queries at the end of 96 keys."""
+    positions = range(32, 96)
+    for window, options, low, high in (((7, 3), [], 7, 3), ((7, 3), ["--causal"], 7, 0), ((-1, 0), [], 96, 0)):
+        row = bench(report, f"window {window}", *SMALL, "--window", "%d,%d" % window, *options)
+        pairs = sum(min(p + high, 95) - max(p - low, 0) + 1 for p in positions)
+        flop = row["gflops"] * 1e9 * row["seconds_median"]
+        report.check(row.get("window") == list(window), f"window {window}: {row}")
+        report.check(abs(flop / (4 * 32 * 4 * pairs) - 1) < 1e-3, f"window {window} {options} is {flop} FLOP")
+    result = run("bench", "attention", *SMALL, "--window", "7,3")
+    report.check("window 7,3" in result.stdout, f"a window in the table: {result.stdout}{result.stderr}")
+    report.refused(run("bench", "attention", "--window", "-2,3"), FAILED, ["--window", "-2,3", "-1"], "a window of -2")
+    report.refused(run("bench", "attention", "--window", "3"), USAGE, ["--window", "two integers"], "half a window")
+
+
+def check_list(report):
+    """The suites' rows, without a device; what the CPU's has to have."""
+    result = run("bench", "--suite", "cpu", "--list", "--json", env={"CLATTN_DEVICE": "no such device"})
+    report.check(result.returncode == 0 and not result.stderr, f"--list: {result.stderr}")
+    rows = [json.loads(line) for line in result.stdout.splitlines()]
+    names = ("op", "dtype", "kv_dtype", "batch", "q_len", "kv_len", "head_dim", "causal", "page_size")
+    has = {tuple(row.get(name) for name in names) for row in rows if "window" not in row}
+    report.check(len(has) == len([row for row in rows if "window" not in row]), "--list: a row comes twice")
+    wanted = [("attention", dtype, dtype, 1, n, n, dim, causal, None) for dtype in ("f32", "f16")
+              for n in (1024, 2048, 4096) for dim in (64, 128) for causal in (False, True)]
+    wanted += [("attention", "bf16", "bf16", 1, 2048, 2048, dim, False, None) for dim in (64, 128)]
+    wanted += [("decode", "f16", kv_dtype, batch, 1, keys, 128, True, page_size) for batch in (1, 8)
+               for keys in (2048, 16384)
+               for kv_dtype, page_size in (("f16", None), ("f16", 16), ("q8_0", 16), ("q4_0", 16))]
+    report.check(not set(wanted) - has, f"--list lacks {sorted(map(str, set(wanted) - has))}")
+    report.check({row["dtype"] for row in rows if "window" in row} == {"f32", "f16"}, "--list lacks windows")
+    report.check(any(1 < row.get("q_len", 0) < 16 for row in rows), "--list lacks rows of few queries")
+    for suite in ("cpu", "gpu"):
+        table = run("bench", "--suite", suite, "--list").stdout.splitlines()
+        count = len(run("bench", "--suite", suite, "--list", "--json").stdout.splitlines())
+        report.check(len(table) == count + 1 > 10, f"--list of {suite}: {len(table)} lines for {count} rows")
+    refuse = lambda words, *arguments, status=FAILED: report.refused(run("bench", *arguments), status, words,
+                                                                     " ".join(map(str, arguments)))
+    refuse(["--list", "attention", "--suite"], "attention", "--list")
+    refuse(["--causal", "--suite"], "--suite", "cpu", "--list", "--causal")
+    for option in (["--repeat", 2], ["--baseline", "clblast"], ["--plot", "out.svg"], ["--device", "cpu"]):
+        refuse([option[0], "--list"], "--suite", "cpu", "--list", *option)
+
+
+def check_turns(report):
+    result = run("bench", "attention", "--json", "--turns", *SMALL[:-2], input="\n\n\n")
+    lines = [json.loads(line) for line in result.stdout.splitlines()]
+    report.check(result.returncode == 0 and len(lines) == 4, f"three turns: {result.stdout}{result.stderr}")
+    seconds = sorted(line.get("seconds", 0) for line in lines[:3])
+    report.check(all(line.get("wall_seconds", 0) >= line["seconds"] and line.get("copies") == 1 for line in lines[:3]),
+                 f"three turns: {lines}")
+    report.check([lines[-1].get(name) for name in ("repeat", "seconds_median", "seconds_min")] ==
+                 [3, seconds[1], seconds[0]], f"three turns: {lines}")
+    for arguments, words in ((["attention", "--json", "--repeat", 2], ["--repeat", "--turns"]),
+                             (["--json", "--suite", "cpu"], ["--suite", "--turns"]),
+                             (["decode", "--json", "--sweep", "all"], ["--turns", "--sweep"]),
+                             (["attention"], ["--turns", "--json"])):
+        report.refused(run("bench", *arguments, "--turns", input="\n"), FAILED, words, f"--turns of {arguments}")
+    report.refused(run("bench", "attention", "--json", "--turns", *SMALL[:-2], input=""), FAILED,
+                   ["--turns", "no line"], "no turns")
+
+
 def moved(row):
     return row.get("gbytes_per_s", 0) * 1e9 * row["seconds_median"]
 
@@ -92,7 +154,8 @@ def check_cache_refusals(report):
     refuse = lambda words, *arguments, status=FAILED: report.refused(run("bench", *arguments), status, words,
                                                                      " ".join(map(str, arguments)))
     for op in ("gather", "append"):
-        for option, value in (("--q-heads", [4]), ("--q-len", [4]), ("--causal", []), ("--baseline", ["clblast"])):
+        for option, value in (("--q-heads", [4]), ("--q-len", [4]), ("--causal", []), ("--window", ["1,1"]),
+                              ("--baseline", ["clblast"])):
             refuse([option, op], op, option, *value)
         refuse(["--page-size", "0", "1 to 256"], op, "--page-size", 0)
     for op in ("attention", "decode", "gather", "append"):
@@ -149,6 +212,8 @@ def check_baseline(report):
         report.refused(refused, FAILED, ["--baseline", "clblast"], "a baseline that was not built in")
         return
     report.refused(refused, FAILED, ["--baseline", "clblast", "f32", "f16"], "a baseline in f16")
+    report.refused(run("bench", "attention", "--baseline", "clblast", "--window", "8,8", *SMALL), FAILED,
+                   ["--baseline", "--window", "8,8"], "a baseline with a window")
     row = bench(report, "baseline", "--baseline", "clblast", "--causal", *SMALL)
     report.check(row.get("baseline_seconds", 0) > 0, f"baseline: {row}")
     report.check(row.get("baseline_max_difference", 1) < 1e-4, f"baseline: {row}")
@@ -196,6 +261,8 @@ def check_plots(report):
              "1: attention f32, K and V f32, full: batch 1, heads 4/2, q 64, kv 96, dim 32"),
             ("decode", [*DECODE, "--causal", "--dtype", "f16", "--kv-dtype", "q8_0,f16", "--page-size", 8],
              "1: decode f16, K and V q8_0,f16, causal, page 8: batch 1, heads 4/2, q 1, kv 2048, dim 64"),
+            ("decode", [*DECODE, "--window", "99,-1"],
+             "1: decode f32, K and V f32, window 99,-1, page 16: batch 1, heads 4/2, q 1, kv 2048, dim 64"),
             ("append", [*CACHE, "--kv-dtype", "fp8"],
              "1: append f32, K and V fp8, page 16: batch 2, heads 2, kv 70, dim 64")):
         env = fake_gnuplot(folder, f"exec '{gnuplot}' \"$@\" script")
@@ -237,6 +304,9 @@ def main():
     skip_without_device()
     report = Report()
     check_figures(report)
+    check_windows(report)
+    check_list(report)
+    check_turns(report)
     check_decode(report)
     check_cache_operations(report)
     check_cache_refusals(report)

@@ -27,12 +27,6 @@ int(fail)(const char *format, ...)
     return EXIT_FAILED;
 }
 
-const char *bench_op_name(bench_op op)
-{
-    static const char *const names[] = { "attention", "decode", "gather", "append" };
-    return names[op];
-}
-
 const char *report_kv_dtype(clattn_dtype k, clattn_dtype v, char *text, size_t size)
 {
     snprintf(text, size, "%s,%s", clattn_dtype_name(k), clattn_dtype_name(v));
@@ -85,7 +79,7 @@ static char *draw(const bench_plot *from)
 static void test_rows(void **state)
 {
     (void)state;
-    enum { ROWS = 40 };
+    enum { ROWS = 64 };
     static const bench_op ops[] = { BENCH_ATTENTION, BENCH_DECODE, BENCH_GATHER, BENCH_APPEND };
     static const bench_peak kinds[] = { BENCH_PEAK_FMA, BENCH_PEAK_READ, BENCH_PEAK_COPY, BENCH_PEAK_COPY };
     for (int used = 1; used < 16; used++) { /* every set of operations */

@@ -13,11 +13,18 @@
 /* In the order of commands.def. */
 typedef enum bench_op { BENCH_ATTENTION, BENCH_DECODE, BENCH_GATHER, BENCH_APPEND } bench_op;
 
+/* As attention's window_left and window_right, where it is given. */
+typedef struct bench_window {
+    bool given;
+    int32_t left, right;
+} bench_window;
+
 typedef struct bench_shape {
     bench_op op;
     clattn_dtype dtype; /* of Q and O; of what append reads and gather writes */
     int32_t batch, q_heads, kv_heads, q_len, kv_len, head_dim;
     bool causal;
+    bench_window window;
     int32_t page_size;             /* 0: K and V are tensors */
     clattn_dtype k_dtype, v_dtype; /* of K and V, in pages or not */
 } bench_shape;
@@ -30,6 +37,7 @@ typedef struct bench {
     peaks peaks;
     int runs; /* timed ones; 0: at least MIN_RUNS for MIN_SECONDS (bench_measure.c) */
     bool as_json, with_baseline;
+    bool in_turns; /* a run for each line of standard input; then `runs` does not count */
     bench_sweep sweep;
     struct bench_plot *plot; /* takes the rows; NULL: there is none */
 } bench;
@@ -39,6 +47,9 @@ int bench_read_shape(const options *given, bench_shape *out);
 /* Fails where a shape's options are given beside --suite. Exit status. */
 int bench_refuse_shape(const options *given);
 const char *bench_op_name(bench_op op);
+bool bench_attends(bench_op op);
+/* "full", "causal", "window 511,0", "causal 511,-1"; "" of what has no queries. Returns `text`. */
+const char *bench_mask_name(const bench_shape *shape, char *text, size_t size);
 
 /* Bytes of a row of head_dim numbers. */
 size_t bench_row_bytes(clattn_dtype dtype, int32_t head_dim);
@@ -75,6 +86,12 @@ typedef struct bench_times {
 /* Times a warm task, and its peak: memory's over as many bytes as all copies have. The plot takes both. Exit status. */
 int bench_measure(const bench *of, const bench_shape *shape, const bench_task *task, bench_times *out);
 
+/* The shape's names and values. Owned by the caller; NULL without memory. */
+json_t *bench_shape_json(const bench_shape *shape);
+/* The columns that say what a row is, and their titles; nothing after them. */
+void bench_print_shape(const bench_shape *shape);
+void bench_print_shape_titles(void);
+
 /* Prints what stands before the rows: the peaks. Exit status, as for all below. */
 int bench_print_head(const bench *of);
 
@@ -87,6 +104,11 @@ int bench_row(const bench *of, const bench_shape *shape);
 int bench_attention_row(const bench *of, const bench_shape *shape);
 int bench_gather_row(const bench *of, const bench_shape *shape);
 int bench_append_row(const bench *of, const bench_shape *shape);
+
+/* Measures a suite's shapes; or only prints them, without a device. */
+int bench_suite_run(const bench *of, const char *suite);
+int bench_suite_list(const char *suite, bool as_json);
+
 /* Measures every tile, and prints a row for each. Of attention and decode. */
 int bench_sweep_row(const bench *of, const bench_shape *shape);
 

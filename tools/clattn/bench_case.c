@@ -28,6 +28,9 @@ static void describe(const bench_shape *shape, job *out)
     desc->min_q_len = desc->max_q_len = shape->q_len;
     desc->max_kv_len = shape->kv_len;
     desc->causal = shape->causal;
+    desc->window_mode = shape->window.given ? CLATTN_WINDOW_LR : CLATTN_WINDOW_NONE;
+    desc->window_left = shape->window.left;
+    desc->window_right = shape->window.right;
     desc->q = desc->o = bhsd(shape->q_heads, shape->q_len, shape->head_dim);
     desc->k = desc->v = bhsd(shape->kv_heads, shape->kv_len, shape->head_dim);
     out->lengths = (clattn_lengths){ .batch = shape->batch, .q_len = shape->q_len, .kv_len = shape->kv_len };

@@ -8,24 +8,12 @@
 
 enum { MOST = 1 << 24, DEFAULT_PAGE_SIZE = 16 };
 
-static const char *const op_names[] = { "attention", "decode", "gather", "append" };
-
-const char *bench_op_name(bench_op op)
-{
-    return op_names[op];
-}
-
 static bench_op find_op(const char *name)
 {
     int i = 0;
-    while (strcmp(op_names[i], name) != 0)
+    while (strcmp(bench_op_name((bench_op)i), name) != 0)
         i++;
     return (bench_op)i;
-}
-
-static bool attends(bench_op op)
-{
-    return op == BENCH_ATTENTION || op == BENCH_DECODE;
 }
 
 /* An integer option's value within `least` to `most`. Exit status, as for all below. */
@@ -42,8 +30,8 @@ static int read_count(const options *given, option_id id, int32_t otherwise, int
 static int refuse_useless(const options *given, bench_op op)
 {
     static const option_id queries[] = { OPTION_bench_q_heads, OPTION_bench_q_len, OPTION_bench_causal,
-                                         OPTION_bench_baseline };
-    for (size_t i = 0; !attends(op) && i < sizeof queries / sizeof *queries; i++)
+                                         OPTION_bench_window, OPTION_bench_baseline };
+    for (size_t i = 0; !bench_attends(op) && i < sizeof queries / sizeof *queries; i++)
         if (given->values[queries[i]].given)
             return fail("%s is given with %s, which has no queries; it has to be left out",
                         option_rows[queries[i]].name, bench_op_name(op));
@@ -81,8 +69,18 @@ static int read_dimensions(const options *given, bench_shape *out)
         status = read_count(given, OPTION_bench_head_dim, 64, 1, MAX_HEAD_DIM, &out->head_dim);
     if (status == EXIT_DONE)
         status = read_count(given, OPTION_bench_page_size, out->op == BENCH_ATTENTION ? 0 : DEFAULT_PAGE_SIZE,
-                            attends(out->op) ? 0 : 1, MAX_PAGE_SIZE, &out->page_size);
+                            bench_attends(out->op) ? 0 : 1, MAX_PAGE_SIZE, &out->page_size);
     return status;
+}
+
+static int read_window(const option_value *value, bench_window *out)
+{
+    for (int i = 0; value->given && i < 2; i++)
+        if (value->pair[i] < -1 || value->pair[i] > INT32_MAX)
+            return fail("--window is %s; both numbers have to be -1 (no limit) or 0 to %d", value->text, INT32_MAX);
+    if (value->given)
+        *out = (bench_window){ true, (int32_t)value->pair[0], (int32_t)value->pair[1] };
+    return EXIT_DONE;
 }
 
 int bench_read_shape(const options *given, bench_shape *out)
@@ -91,7 +89,9 @@ int bench_read_shape(const options *given, bench_shape *out)
     int status = refuse_useless(given, out->op);
     if (status == EXIT_DONE)
         status = read_dimensions(given, out);
-    if (status == EXIT_DONE && attends(out->op) && out->q_heads % out->kv_heads != 0)
+    if (status == EXIT_DONE)
+        status = read_window(&given->values[OPTION_bench_window], &out->window);
+    if (status == EXIT_DONE && bench_attends(out->op) && out->q_heads % out->kv_heads != 0)
         return fail("--q-heads is %d and --kv-heads is %d; the first has to be a multiple of the second", out->q_heads,
                     out->kv_heads);
     return status == EXIT_DONE ? read_types(given, out) : status;
@@ -99,10 +99,10 @@ int bench_read_shape(const options *given, bench_shape *out)
 
 int bench_refuse_shape(const options *given)
 {
-    static const option_id shapes[] = { OPTION_bench_batch,    OPTION_bench_q_heads, OPTION_bench_kv_heads,
-                                        OPTION_bench_q_len,    OPTION_bench_kv_len,  OPTION_bench_head_dim,
-                                        OPTION_bench_causal,   OPTION_bench_dtype,   OPTION_bench_kv_dtype,
-                                        OPTION_bench_page_size };
+    static const option_id shapes[] = { OPTION_bench_batch,    OPTION_bench_q_heads,  OPTION_bench_kv_heads,
+                                        OPTION_bench_q_len,    OPTION_bench_kv_len,   OPTION_bench_head_dim,
+                                        OPTION_bench_causal,   OPTION_bench_window,   OPTION_bench_dtype,
+                                        OPTION_bench_kv_dtype, OPTION_bench_page_size };
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
         if (given->values[shapes[i]].given)
             return fail("%s is given beside --suite %s, which has shapes of its own; one of the two has to go",

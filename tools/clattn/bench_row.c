@@ -89,7 +89,8 @@ int bench_attention_row(const bench *of, const bench_shape *shape)
     bench_case on;
     baseline other;
     attention_subject subject = { .of = &on };
-    bool with_baseline = of->with_baseline && shape->dtype == CLATTN_F32 && shape->page_size == 0;
+    bool with_baseline =
+        of->with_baseline && shape->dtype == CLATTN_F32 && shape->page_size == 0 && !shape->window.given;
     int status = bench_case_open(&of->on, shape, &on);
     if (status != EXIT_DONE)
         return status;

@@ -28,14 +28,15 @@ typedef struct panel {
 
 static void name_point(const bench_shape *shape, bench_point *out)
 {
-    char types[32], page[32] = "";
+    char types[32], page[32] = "", mask[32];
     if (shape->page_size > 0)
         snprintf(page, sizeof page, ", page %d", shape->page_size);
     report_kv_dtype(shape->k_dtype, shape->v_dtype, types, sizeof types);
-    if (shape->op == BENCH_ATTENTION || shape->op == BENCH_DECODE)
+    if (bench_attends(shape->op))
         snprintf(out->name, sizeof out->name, "%s %s, K and V %s, %s%s: batch %d, heads %d/%d, q %d, kv %d, dim %d",
-                 bench_op_name(shape->op), clattn_dtype_name(shape->dtype), types, shape->causal ? "causal" : "full",
-                 page, shape->batch, shape->q_heads, shape->kv_heads, shape->q_len, shape->kv_len, shape->head_dim);
+                 bench_op_name(shape->op), clattn_dtype_name(shape->dtype), types,
+                 bench_mask_name(shape, mask, sizeof mask), page, shape->batch, shape->q_heads, shape->kv_heads,
+                 shape->q_len, shape->kv_len, shape->head_dim);
     else
         snprintf(out->name, sizeof out->name, "%s %s, K and V %s%s: batch %d, heads %d, kv %d, dim %d",
                  bench_op_name(shape->op), clattn_dtype_name(shape->dtype), types, page, shape->batch, shape->kv_heads,

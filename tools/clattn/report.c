@@ -36,6 +36,8 @@ json_t *report_attention(const loaded_job *loaded, const job *source)
                   desc->v_head_dim ? desc->v_head_dim : desc->head_dim, "causal", desc->causal != 0);
     if (object && desc->kv_mode != CLATTN_KV_CONTIGUOUS)
         json_object_set_new(object, "page_size", json_integer(desc->page_size));
+    if (object && desc->window_mode == CLATTN_WINDOW_LR)
+        json_object_set_new(object, "window", json_pack("[i, i]", desc->window_left, desc->window_right));
     return object;
 }
 
