@@ -15,6 +15,7 @@ COMMAND = os.environ.get("CLATTN_COMMAND", "clattn")
 SOURCE = pathlib.Path(__file__).resolve().parents[2]
 FORMATS = {"<f4": "f", "<f8": "d", "<f2": "e", "<i4": "i", "<i8": "q", "|b1": "?"}
 FAILED, USAGE = 1, 2
+HANGS = 1200  # seconds that nothing takes, on any machine
 
 
 def npy_bytes(descr, shape, values, fortran=False, version=1):
@@ -70,8 +71,8 @@ class Folder:
 
 def run(*arguments, env=None, **kwargs):
     variables = dict(os.environ, **(env or {}))
-    return subprocess.run([COMMAND, *map(str, arguments)], capture_output=True, text=True, timeout=120, env=variables,
-                          **kwargs)
+    return subprocess.run([COMMAND, *map(str, arguments)], capture_output=True, text=True, timeout=HANGS,
+                          env=variables, **kwargs)
 
 
 def option_rows(command):
@@ -140,7 +141,7 @@ class Report:
 
     def refused(self, result, status, words, what, folder=None):
         """A failure as the contract has it: the status, one line on stderr with `words` in it, no output. One case."""
-        lines, wrong = result.stderr.splitlines(), []
+        lines, wrong = own_words(result.stderr).splitlines(), []
         if result.returncode != status:
             wrong.append(f"status {result.returncode}, not {status}: {result.stderr}")
         if len(lines) != 1:

@@ -115,7 +115,7 @@ def check_decode(report):
             ("decode in pages", ["--dtype", "f16"], 16, "f16", 2 * 128),
             ("decode without pages", ["--dtype", "bf16", "--page-size", 0], None, "bf16", 2 * 128),
             ("decode of q8_0", ["--page-size", 7, "--kv-dtype", "q8_0"], 7, "q8_0", 2 * 68),
-            ("decode of two types", ["--page-size", 256, "--kv-dtype", "fp8,q4_0"], 256, "fp8,q4_0", 64 + 36)):
+            ("decode of two types", ["--page-size", 256, "--kv-dtype", "fp8,q4_0", "--causal"], 256, "fp8,q4_0", 64 + 36)):
         row = bench(report, what, *shape, *options, op="decode")
         report.check(all(name in row for name in NAMES), f"{what} has {sorted(row)}")
         got = [row.get(name) for name in ("op", "page_size", "kv_dtype", "peak_kind", "q_len")]
@@ -172,7 +172,7 @@ def check_cache_refusals(report):
 
 
 def check_text(report):
-    result = run("bench", "attention", *DECODE)
+    result = run("bench", "attention", *DECODE, "--dtype", "f16")
     lines = result.stdout.splitlines()
     report.check(result.returncode == 0 and len(lines) == 4, f"a table: {result.stdout}{result.stderr}")
     report.check("peaks: fma" in result.stdout and "read" in lines[-1], f"a table: {result.stdout}")
@@ -252,6 +252,7 @@ def check_numbers(report, what, row, script):
 
 
 def check_plots(report):
+    """Of kernels that the checks above have compiled."""
     gnuplot = shutil.which("gnuplot")
     report.check(gnuplot, "gnuplot is not in PATH; Debian's package is gnuplot-nox")
     folder = Folder()
@@ -259,12 +260,12 @@ def check_plots(report):
     for op, options, name in (
             ("attention", SMALL,
              "1: attention f32, K and V f32, full: batch 1, heads 4/2, q 64, kv 96, dim 32"),
-            ("decode", [*DECODE, "--causal", "--dtype", "f16", "--kv-dtype", "q8_0,f16", "--page-size", 8],
-             "1: decode f16, K and V q8_0,f16, causal, page 8: batch 1, heads 4/2, q 1, kv 2048, dim 64"),
-            ("decode", [*DECODE, "--window", "99,-1"],
-             "1: decode f32, K and V f32, window 99,-1, page 16: batch 1, heads 4/2, q 1, kv 2048, dim 64"),
-            ("append", [*CACHE, "--kv-dtype", "fp8"],
-             "1: append f32, K and V fp8, page 16: batch 2, heads 2, kv 70, dim 64")):
+            ("decode", [*DECODE, "--causal", "--kv-dtype", "fp8,q4_0", "--page-size", 256],
+             "1: decode f32, K and V fp8,q4_0, causal, page 256: batch 1, heads 4/2, q 1, kv 2048, dim 64"),
+            ("decode", [*DECODE, "--window", "99,-1", "--kv-dtype", "fp8,q4_0", "--page-size", 256],
+             "1: decode f32, K and V fp8,q4_0, window 99,-1, page 256: batch 1, heads 4/2, q 1, kv 2048, dim 64"),
+            ("append", [*CACHE, "--dtype", "f16", "--kv-dtype", "q8_0"],
+             "1: append f16, K and V q8_0, page 16: batch 2, heads 2, kv 70, dim 64")):
         env = fake_gnuplot(folder, f"exec '{gnuplot}' \"$@\" script")
         result = run("bench", op, "--json", "--plot", path, *options, env=env)
         report.check(result.returncode == 0 and not own_words(result.stderr), f"--plot of {op}: {result.stderr}")

@@ -3,6 +3,7 @@
 """What the command refuses: status, one line that names the argument and the value, and no output left."""
 import os
 import pathlib
+import re
 import resource
 import signal
 import subprocess
@@ -187,14 +188,23 @@ def check_late_failures(c):
         (c.folder / name).unlink()
 
 
+def is_blocked(process, number):
+    """Whether the process has come so far as to take signals in a thread of its own."""
+    status = pathlib.Path(f"/proc/{process.pid}/status").read_text()
+    mask = re.search(r"^SigBlk:\s*([0-9a-f]+)", status, re.M)
+    return mask and int(mask[1], 16) >> (number - 1) & 1
+
+
 def check_interrupt(c):
     """A signal at any time: 130, and either no output or all of them."""
     arguments = [x for pair in c.base.items() for x in pair] + ["--repeat", "100000"]
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         process = subprocess.Popen([support.COMMAND, "run", *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        time.sleep(0.5)
+        while process.poll() is None and not is_blocked(process, number):
+            time.sleep(0.01)
+        time.sleep(0.5)  # anywhere in its work
         process.send_signal(number)
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=support.HANGS)
         c.report.check(process.returncode == 130, f"{number}: status {process.returncode}, {err}")
         c.report.check(not c.folder.left(), f"{number}: left {c.folder.left()}")
 

@@ -10,10 +10,16 @@ import signal
 import subprocess
 import time
 
-from support import COMMAND, FAILED, USAGE, Folder, Report, run, skip_without_device
+from support import COMMAND, FAILED, HANGS, USAGE, Folder, Report, run, skip_without_device
 
 INTERRUPTED = 130
 GATHER = ["tune", "--op", "gather", "--json"]
+# Seconds that no class needs, on any machine: what runs with them is interrupted when it has done what is tested.
+PLENTY = 3600
+# Budgets to try in turn until a class is done, since how many candidates a machine tries in ten seconds is its own
+# affair. One class has the first two for itself.
+BUDGETS = (10, 29, 900)
+LATE = 30  # seconds past its budget that a run may take
 NAMES = ("device op class dtype kv_dtype tile seconds_median gbytes_per_s baseline_seconds ratio points exhaustive "
          "tuning_level").split()
 
@@ -24,6 +30,7 @@ class Place:
 
     def __init__(self):
         self.folder = Folder()
+        self.started = 0
         self.records = self.folder / "records"
         self.env = {"CLATTN_TUNING_PATH": str(self.records), "XDG_DATA_HOME": str(self.folder / "data"),
                     "CLATTN_CACHE_DIR": str(self.cache / "programs")}
@@ -31,9 +38,23 @@ class Place:
     def run(self, *arguments, **env):
         return run(*arguments, env=dict(self.env, **env))
 
-    def start(self, *arguments):
-        return subprocess.Popen([COMMAND, *map(str, arguments)], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                                text=True, env=dict(os.environ, **self.env))
+    def run_until(self, done, *arguments, budgets=BUDGETS, **env):
+        """With one budget after the other until `done` says that a result is enough; the last result."""
+        for budget in budgets:
+            result = self.run(*arguments, "--budget", budget, **env)
+            if done(result):
+                break
+        return result
+
+    def start(self, *arguments, **env):
+        """What it prints goes to files, so that nothing waits for a reader."""
+        self.started += 1
+        paths = [self.folder / f"{name}.{self.started}" for name in ("stdout", "stderr")]
+        with open(paths[0], "w") as out, open(paths[1], "w") as err:
+            process = subprocess.Popen([COMMAND, *map(str, arguments), "--budget", str(PLENTY)], stdout=out, stderr=err,
+                                       env=dict(os.environ, **self.env, **env))
+        process.paths = paths
+        return process
 
     def files(self):
         return sorted(self.records.glob("*.json")) if self.records.is_dir() else []
@@ -50,16 +71,61 @@ def lines(result):
     return (objects[:-1], objects[-1]) if objects else ([], {})
 
 
+def has_class(result):
+    return lines(result)[0]
+
+
+def told(process):
+    """What it has said on stderr so far."""
+    return process.paths[1].read_text()
+
+
+def classes_done(process):
+    return told(process).count("times the default's speed")
+
+
+def wait_until(process, holds):
+    """Polls; False when the process ended, or hangs, before it held."""
+    end = time.monotonic() + HANGS
+    while not holds():
+        if process.poll() is not None or time.monotonic() > end:
+            return holds()
+        time.sleep(0.1)
+    return True
+
+
+def interrupt(process):
+    """Ctrl-C, and what comes of it."""
+    process.send_signal(signal.SIGINT)
+    return finish(process)
+
+
+def finish(process):
+    process.wait(timeout=HANGS)
+    return subprocess.CompletedProcess(process.args, process.returncode, process.paths[0].read_text(), told(process))
+
+
+def check_budget(report):
+    """It ends the run. A busy machine may be late for it, but not every time."""
+    budget, spent = 5, []
+    while not spent or (spent[-1] > budget + LATE and len(spent) < 5):
+        begin = time.monotonic()
+        result = Place().run(*GATHER, "--budget", budget)
+        spent.append(time.monotonic() - begin)
+    _, summary = lines(result)
+    report.check(result.returncode == 0 and spent[-1] <= budget + LATE, f"tune of {budget} s took {spent} s")
+    report.check(summary.get("not_reached") and summary.get("budget") == budget, f"tune of {budget} s: {summary}")
+
+
 def check_search(report, place):
     """The first run of gather: what it prints is what the record has."""
-    begin = time.monotonic()
-    result = place.run(*GATHER, "--budget", 10, "--plot", place.folder / "out.svg")
-    spent = time.monotonic() - begin
-    report.check(result.returncode == 0 and spent < 30, f"tune of 10 s took {spent:.1f} s: {result.stderr}")
+    result = place.run_until(has_class, *GATHER, "--plot", place.folder / "out.svg")
+    report.check(result.returncode == 0, f"tune: {result.stderr}")
     classes, summary = lines(result)
     report.check(classes and all(name in row for row in classes for name in NAMES), f"tune: {result.stdout}")
     report.check(all(row["op"] == "gather" and row["points"] >= 1 for row in classes), f"tune: {result.stdout}")
-    report.check(all(row["ratio"] > 0.98 for row in classes), f"tune chose what is slower: {result.stdout}")
+    # By the tuner's own figures: what is not faster makes way for the default, whose ratio is 1.
+    report.check(all(row["ratio"] > 0.9999 for row in classes), f"tune chose what is slower: {result.stdout}")
     report.check(summary.get("op") == "summary" and summary.get("classes") == len(classes), f"summary: {summary}")
     files = place.files()
     report.check([summary.get("record")] == [str(file) for file in files], f"record: {summary}, {files}")
@@ -69,7 +135,7 @@ def check_search(report, place):
     report.check(all(abs(told / kept - 1) < 1e-4 for told, kept in pairs), f"figures: {entries}, {classes}")
     text = (place.folder / "out.svg").read_text() if (place.folder / "out.svg").is_file() else ""
     report.check("gather" in text and "</svg>" in text, f"--plot: {text[:200]}")
-    verified, summary = lines(place.run(*GATHER, "--verify", "--budget", 20))
+    verified, summary = lines(place.run(*GATHER, "--verify", "--budget", PLENTY))
     report.check(len(verified) == len(classes) and all("pays" in row for row in verified) and
                  "no_longer_pay" in summary, f"--verify: {verified} {summary}")
 
@@ -84,12 +150,20 @@ def attend(folder, place):
     return (json.loads(result.stdout) if result.returncode == 0 else {}), result
 
 
+def measured(place):
+    """Whether a candidate beside the default was, by the journal."""
+    return any('"faster"' in text or '"not faster"' in text
+               for text in (file.read_text() for file in place.records.glob("*.journal")))
+
+
 def check_use(report, place):
     folder = Folder()
     before, result = attend(folder, place)
     report.check(before.get("tuning_level") == "default", f"before tuning: {before} {result.stderr}")
-    result = place.run("tune", "--op", "attention", "--budget", 16)
-    report.check(result.returncode == 0 and all(words in result.stdout for words in (
+    process = place.start("tune", "--op", "attention")
+    report.check(wait_until(process, lambda: measured(place)), f"no candidate was measured: {told(process)}")
+    result = interrupt(process)  # which closes the class with the best so far
+    report.check(result.returncode == INTERRUPTED and all(words in result.stdout for words in (
         "prefill f32", "geometric mean", "recorded in", "not reached")), f"a table: {result.stdout}{result.stderr}")
     after, result = attend(folder, place)
     report.check(after.get("tuning_level") == "exact", f"after tuning: {after} {result.stderr}")
@@ -169,7 +243,7 @@ def check_folders(report):
         try:
             if fill:
                 (place.records / "filling").write_bytes(bytes(16384))
-            result = place.run(*GATHER, "--budget", 5)
+            result = place.run_until(lambda result: result.returncode == FAILED, *GATHER)
             report.check(result.returncode == FAILED and str(place.records) in result.stderr.splitlines()[-1],
                          f"{what}: {result.returncode} {result.stderr}")
             report.check(not place.files(), f"{what}: {place.files()}")
@@ -177,58 +251,57 @@ def check_folders(report):
             subprocess.run(["umount", str(place.records)], check=False)
 
 
-def wait_for_class(process):
-    """Reads stderr until a class is done."""
-    for line in process.stderr:
-        if "times the default's speed" in line:
-            return True
-    return False
-
-
 def check_killed(report):
+    """What was done before is in the record, and --resume does not measure it again."""
     place = Place()
-    process = place.start(*GATHER, "--all-classes", "--budget", 30)
-    report.check(wait_for_class(process), "no class was done before the kill")
+    process = place.start(*GATHER)
+    report.check(wait_until(process, lambda: classes_done(process) > 0), "no class was done before the kill")
     process.kill()
-    process.communicate()
+    finish(process)
     entries = place.record()["entries"]
     report.check(len(entries) >= 1, f"killed: {place.files()}, {entries}")
-    classes, summary = lines(place.run(*GATHER, "--all-classes", "--resume", "--budget", 29))
-    report.check(summary.get("classes", 0) >= 1, f"--resume: {classes} {summary}")
-    report.check(len(place.record()["entries"]) > len(entries), f"--resume: {place.record()['entries']}")
+    process = place.start(*GATHER, "--resume")
+    report.check(wait_until(process, lambda: classes_done(process) > len(entries)), f"--resume: {told(process)}")
+    classes, summary = lines(interrupt(process))
+    report.check(summary.get("classes", 0) > len(entries), f"--resume: {classes} {summary}")
+    kept = place.record()["entries"]
+    report.check(len(kept) > len(entries) and all(entry in kept for entry in entries), f"--resume: {entries} {kept}")
 
 
 def check_interrupted(report):
     place = Place()
-    process = place.start(*GATHER, "--all-classes", "--budget", 30)
-    report.check(wait_for_class(process), "no class was done before the interruption")
-    process.send_signal(signal.SIGINT)
-    out, _ = process.communicate(timeout=60)
-    objects = [json.loads(line) for line in out.splitlines()]
-    report.check(process.returncode == INTERRUPTED and objects and objects[-1].get("interrupted") is True,
-                 f"Ctrl-C: {process.returncode} {out}")
+    process = place.start(*GATHER)
+    report.check(wait_until(process, lambda: classes_done(process) > 0), "no class was done before the interruption")
+    result = interrupt(process)
+    _, summary = lines(result)
+    report.check(result.returncode == INTERRUPTED and summary.get("interrupted") is True,
+                 f"Ctrl-C: {result.returncode} {result.stdout}")
     report.check(len(place.record()["entries"]) >= 1, f"Ctrl-C: {place.files()}")
-    process = place.start(*GATHER, "--budget", 60)
-    time.sleep(2)
-    begin = time.monotonic()
+    for journal in place.records.glob("*.journal"):
+        journal.unlink()
+    process = place.start(*GATHER)
+    report.check(wait_until(process, lambda: any(place.records.glob("*.journal"))), "Ctrl-C twice: it did not begin")
     process.send_signal(signal.SIGINT)
-    time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
-    process.communicate(timeout=60)
-    report.check(process.returncode == INTERRUPTED and time.monotonic() - begin < 10, "Ctrl-C twice")
+    report.check(wait_until(process, lambda: "again: end at once" in told(process)), f"Ctrl-C twice: {told(process)}")
+    result = interrupt(process)
+    report.check(result.returncode == INTERRUPTED, f"Ctrl-C twice: {result.returncode} {result.stderr}")
     report.check(len(place.record()["entries"]) >= 1, f"Ctrl-C twice: {place.files()}")
     left = [file.name for file in place.records.iterdir() if file.suffix not in (".json", ".lock", ".journal")]
     report.check(not left, f"Ctrl-C twice left {left}")
 
 
 def check_together(report):
-    """Two tuners at once: the record has both's classes."""
+    """Two tuners at once: the record has all classes of both."""
     place = Place()
-    processes = [place.start("tune", "--op", op, "--json", "--budget", 8) for op in ("gather", "append")]
-    results = [process.communicate(timeout=100) for process in processes]
-    report.check(all(process.returncode == 0 for process in processes), f"two at once: {results}")
-    kernels = {entry["kernel"] for entry in place.record()["entries"]}
+    processes = [place.start("tune", "--op", op, "--json") for op in ("gather", "append")]
+    for process in processes:
+        report.check(wait_until(process, lambda: classes_done(process) > 0), f"two at once: {told(process)}")
+    results = [interrupt(process) for process in processes]
+    report.check(all(result.returncode == INTERRUPTED for result in results), f"two at once: {results}")
+    entries = place.record()["entries"]
+    kernels = {entry["kernel"] for entry in entries}
     report.check(kernels == {"gather", "append"}, f"two at once: {kernels}, {place.files()}")
+    report.check(len(entries) == sum(len(lines(result)[0]) for result in results), f"two at once: {entries} {results}")
 
 
 def tokens(row, outcome):
@@ -238,19 +311,26 @@ def tokens(row, outcome):
 
 def check_faults(report, layer):
     """Each bad candidate costs only itself, and is not tried again."""
-    place = Place()
     faults = {"OPENCL_LAYERS": layer,
               "TUNE_FAULTS": "crash=GROUP_TOKENS=64;hang=GROUP_TOKENS=32;wrong=GROUP_TOKENS=8;die=GROUP_TOKENS=4"}
-    result = place.run(*GATHER, "--budget", 29, "--timeout", 6, **faults)
-    classes, _ = lines(result)
-    report.check(result.returncode == 0 and classes, f"faults: {result.returncode} {result.stdout}{result.stderr}")
+    for timeout in (6, 30, 150):  # a slow machine needs its time for candidates that are sound
+        place = Place()
+        process = place.start(*GATHER, "--timeout", timeout, **faults)
+        report.check(wait_until(process, lambda: classes_done(process) > 0), f"faults: {told(process)}")
+        result = interrupt(process)
+        classes, _ = lines(result)
+        got = {outcome: tokens(row, outcome) for row in classes[:1] for outcome in ("crashed", "timed out", "wrong")}
+        if got.get("timed out") == {"32"}:
+            break
+    report.check(result.returncode == INTERRUPTED and classes, f"faults: {result.stdout}{result.stderr}")
+    report.check(got == {"crashed": {"64", "4"}, "timed out": {"32"}, "wrong": {"8"}}, f"faults: {got}")
     for row in classes[:1]:
-        got = {outcome: tokens(row, outcome) for outcome in ("crashed", "timed out", "wrong")}
-        report.check(got == {"crashed": {"64", "4"}, "timed out": {"32"}, "wrong": {"8"}}, f"faults: {got}")
         report.check(row["tile"].rsplit("tokens", 1)[-1] in {"1", "2", "16"}, f"faults: {row['tile']} was chosen")
     kept = {(fault["tile"]["tokens"], fault["fault"]) for fault in place.record()["faults"]}
     report.check({(64, "crashed"), (32, "timed out"), (8, "wrong"), (4, "crashed")} <= kept, f"faults: {kept}")
-    classes, _ = lines(place.run(*GATHER, "--budget", 8, "--timeout", 6))
+    process = place.start(*GATHER)
+    report.check(wait_until(process, lambda: classes_done(process) > 0), f"a run after faults: {told(process)}")
+    classes, _ = lines(interrupt(process))
     for row in classes[:1]:
         report.check({"64", "32", "8", "4"} <= tokens(row, "skipped"), f"faults of an earlier run: {row['failed']}")
     report.check(classes, "a run after faults has no class")
@@ -259,7 +339,7 @@ def check_faults(report, layer):
 def check_clocks(report, layer):
     for clock in ("zero", "fast"):
         place = Place()
-        result = place.run(*GATHER, "--budget", 3, OPENCL_LAYERS=layer, TUNE_CLOCK=clock)
+        result = place.run_until(has_class, *GATHER, budgets=(3, *BUDGETS), OPENCL_LAYERS=layer, TUNE_CLOCK=clock)
         classes, _ = lines(result)
         report.check(classes and all(row.get("clock") == "wall" and row["seconds_median"] > 1e-6 for row in classes),
                      f"a clock that is {clock}: {result.stdout}{result.stderr}")
@@ -269,6 +349,7 @@ def main():
     skip_without_device()
     report, layer = Report(), os.environ.get("CLATTN_TUNE_FAULT_LAYER", "")
     check_refusals(report)
+    check_budget(report)
     check_search(report, Place())
     check_use(report, Place())
     check_folders(report)

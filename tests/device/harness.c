@@ -138,7 +138,7 @@ void harness_count(harness *h, const char *name, const char *line, const outcome
         if (line)
             printf(" --case '%s'\n", line);
         else
-            printf(" --suite %s\n", h->suite);
+            printf(" --suite %s --seed %" PRIu64 "%s\n", h->suite, h->seed, h->full ? " --full" : "");
     }
     fflush(stdout);
 }

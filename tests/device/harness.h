@@ -9,6 +9,7 @@
 #include <clattn/clattn.h>
 
 #include "problem.h"
+#include "ref/ref.h"
 
 typedef enum verdict { PASSED, FAILED, SKIPPED } verdict;
 
@@ -35,7 +36,9 @@ typedef struct harness {
     const char *program;  /* as it was called */
     const char *platform; /* --platform, or NULL */
     const char *suite;
-    const char *set; /* --set: a line on top of every case of the lists; or NULL */
+    const char *set;  /* --set: a line on top of every case of the lists; or NULL */
+    uint64_t seed;    /* --seed: of what suites draw */
+    ref_random draws; /* of the suite at hand, from seed */
     bool full, verbose;
     int passed, failed, skipped;
     int64_t compared;

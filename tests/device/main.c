@@ -3,6 +3,7 @@
  * passed, 1 when one failed or nothing was compared, 2 for a wrong command line, 77 when there is no device. */
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -30,13 +31,14 @@ typedef struct options {
 
 static void usage(FILE *file)
 {
-    fputs("usage: test_attention [--platform PART] [--suite NAME]... [--case LINE] [--set LINE] [--full]\n"
-          "       [--verbose]\n",
+    fputs("usage: test_attention [--platform PART] [--suite NAME]... [--case LINE] [--set LINE] [--seed N]\n"
+          "       [--full] [--verbose]\n",
           file);
     for (size_t n = 0; n < SUITE_COUNT; n++)
         fprintf(file, "  %-9s %s%s\n", suites[n].name, suites[n].what,
                 suites[n].by_default ? "" : " (only when named)");
-    fputs("LINE is \"name=value,...\" with the names of fields.def; --set puts it on top of every listed case.\n",
+    fputs("LINE is \"name=value,...\" with the names of fields.def; --set puts it on top of every listed case.\n"
+          "N draws what is compiled where that is not all, as it is with --full; 1 by default.\n",
           file);
 }
 
@@ -64,6 +66,8 @@ static bool parse_options(int argc, char **argv, options *o, harness *h)
             h->platform = argv[++n];
         } else if (strcmp(argv[n], "--set") == 0 && value) {
             h->set = argv[++n];
+        } else if (strcmp(argv[n], "--seed") == 0 && value) {
+            h->seed = strtoull(argv[++n], NULL, 10);
         } else if (strcmp(argv[n], "--case") == 0 && value) {
             o->line = argv[++n];
         } else if (strcmp(argv[n], "--suite") == 0 && value) {
@@ -96,6 +100,7 @@ static void run_suite(harness *h, const suite *s)
     long programs = atomic_load(&h->programs);
     int before = h->passed + h->failed + h->skipped;
     h->suite = s->name;
+    h->draws = (ref_random){ h->seed };
     s->run(h);
     printf("# %s: %d cases, %.1f s, %ld programs built\n", s->name, h->passed + h->failed + h->skipped - before,
            now() - started, atomic_load(&h->programs) - programs);
@@ -118,7 +123,7 @@ static void run_chosen(harness *h, const options *o)
 
 int main(int argc, char **argv)
 {
-    harness h = { .program = argv[0] };
+    harness h = { .program = argv[0], .seed = 1 };
     setvbuf(stdout, NULL, _IOLBF, 0); /* a driver that aborts takes no line along */
     options o = { 0 };
     if (argc == 2 && strcmp(argv[1], "--help") == 0) {
@@ -133,7 +138,7 @@ int main(int argc, char **argv)
         printf("0 passed, 0 failed, 1 skipped\n");
         return 77;
     }
-    printf("# %s, %s\n", h.info.platform_name, h.info.device_name);
+    printf("# %s, %s\n# seed %" PRIu64 "\n", h.info.platform_name, h.info.device_name, h.seed);
     run_chosen(&h, &o);
     harness_close(&h);
     printf("# %" PRId64 " elements compared\n", h.compared);

@@ -21,31 +21,37 @@ static void run_dims(harness *h, const char *fragment, int32_t d, int32_t dv)
     run_line(h, &decode, line);
 }
 
-/* Every class of frag_lanes; of frag_scalar, which has twice as many and takes PoCL ten times as long to compile,
- * powers of two and the last. */
-static bool edge_by_default(clattn_fragment_id fragment, int32_t edge)
+/* Each size class is two programs, and frag_scalar's take PoCL ten times as long to compile. */
+static void run_edges(harness *h, const clattn_fragment *fragment, bool is_scalar)
 {
-    return fragment == CLATTN_FRAGMENT_LANES || (edge & (edge - 1)) == 0 || edge == MAX_HEAD_DIM;
+    bool drawn[MAX_HEAD_DIM];
+    const int count = MAX_HEAD_DIM / fragment->granule;
+    draw(h, count, 1, drawn);
+    for (int n = 0; n < count; n++) {
+        const int32_t edge = (n + 1) * fragment->granule;
+        if (!drawn[n] && (is_scalar || (n > 0 && n < count - 1)))
+            continue;
+        run_dims(h, fragment->name, edge - 1, edge);
+        run_dims(h, fragment->name, edge, edge - 1);
+        run_dims(h, fragment->name, edge + 1, edge + 1);
+    }
 }
 
 void suite_dims(harness *h)
 {
+    static const int32_t pairs[][2] = { { 576, 512 }, { 192, 128 }, { 1, 576 }, { 576, 1 } };
     for (int f = 0; f < CLATTN_FRAGMENT_COUNT; f++) {
+        bool drawn[LENGTH(pairs)];
         const clattn_fragment *fragment = clattn_fragment_row((clattn_fragment_id)f);
+        const bool is_scalar = f == CLATTN_FRAGMENT_SCALAR;
         if (fragment->role != CLATTN_ROLE_PLAN)
             continue;
-        for (int32_t edge = fragment->granule; edge <= MAX_HEAD_DIM; edge += fragment->granule) {
-            if (!h->full && !edge_by_default((clattn_fragment_id)f, edge))
-                continue;
-            run_dims(h, fragment->name, edge - 1, edge);
-            run_dims(h, fragment->name, edge, edge - 1);
-            run_dims(h, fragment->name, edge + 1, edge + 1);
-        }
+        run_edges(h, fragment, is_scalar);
         run_dims(h, fragment->name, 1, 1);
-        run_dims(h, fragment->name, 576, 512);
-        run_dims(h, fragment->name, 192, 128);
-        run_dims(h, fragment->name, 1, 576);
-        run_dims(h, fragment->name, 576, 1);
+        draw(h, LENGTH(pairs), is_scalar ? 1 : 2, drawn);
+        for (int n = 0; n < LENGTH(pairs); n++)
+            if (drawn[n])
+                run_dims(h, fragment->name, pairs[n][0], pairs[n][1]);
     }
 }
 
@@ -79,11 +85,13 @@ static void run_ggml(harness *h)
     static const int32_t kvs[] = { 113, 512, 1024 }, qs[] = { 1, 3, 32, 75 }, groups[] = { 1, 4, 8, 12, 16 };
     const test_case base = case_from("qt=f32,kt=f16,vt=f16,mask=add_f16,mform=qk,minq=0");
     int index = 0;
+    bool drawn[LENGTH(dims)];
+    draw(h, LENGTH(dims), 2, drawn);
     for (int d = 0; d < LENGTH(dims); d++) {
         for (int kv = 0; kv < LENGTH(kvs); kv++) {
             for (int q = 0; q < LENGTH(qs); q++, index++) {
                 char line[256];
-                if (!h->full && index % 7 != 0) /* every value comes, in every seventh combination */
+                if (!drawn[d])
                     continue;
                 snprintf(line, sizeof(line), "d=%" PRId32 ",dv=%" PRId32 ",kv=%" PRId32 ",q=%" PRId32 ",hq=%" PRId32,
                          dims[d], dims[d] == 576 ? 512 : dims[d], kvs[kv], qs[q], groups[index % LENGTH(groups)]);
@@ -102,10 +110,13 @@ void suite_shapes(harness *h)
         "layout=mla,hq=16,hk=1,d=576,dv=512,q=1,kv=300,kvmode=per_sequence,batch=3,mix=1", /* DeepSeek's decode */
         "hq=4,hk=4,d=192,dv=128,q=65,kv=65,causal=1",                                      /* and its prefill */
     };
+    enum { DRAWN = 3 };
     const test_case base = case_default();
+    bool drawn[LENGTH(head_dims)];
+    draw(h, LENGTH(head_dims), DRAWN, drawn);
     for (int index = 0; index < LENGTH(shapes); index++) {
-        for (int dim = 0; dim < LENGTH(head_dims); dim++) {
-            bool chosen = dim == index * 3 % LENGTH(head_dims);
+        for (int dim = 0, place = 0; dim < LENGTH(head_dims); place += drawn[dim], dim++) {
+            const bool chosen = drawn[dim] && place == index / 2 % DRAWN; /* odd shapes are those in f16 */
             for (int heads = 0; heads < LENGTH(kv_heads); heads++)
                 if (h->full || (chosen && heads == index % LENGTH(kv_heads)))
                     run_shape(h, index, dim, heads);
@@ -138,6 +149,7 @@ void suite_tiles(harness *h)
         "q=3,kv=131,d=33,dv=48,hq=2,hk=1,causal=1,qt=f16,kt=f16,vt=f16,ot=f16,values=poison",
         "q=1,kv=131,d=96,dv=112,hq=7,hk=1,mask=bool,softcap=9,sinks=1,qt=bf16,kt=bf16,vt=bf16,ot=bf16",
     };
+    const int start = (int)ref_random_range(&h->draws, 0, LENGTH(prefill_lines) - 1);
     for (size_t row = 0; clattn_tile_row(row); row++) {
         const clattn_tile *tile = clattn_tile_row(row);
         if (tile->algorithm > CLATTN_ALGORITHM_DECODE)
@@ -147,7 +159,7 @@ void suite_tiles(harness *h)
         clattn_tile_name(tile, name);
         snprintf(line, sizeof(line), "frag=%s,%s=%s", fragment_with(tile), prefill ? "ptile" : "dtile", name);
         for (int n = 0; n < LENGTH(prefill_lines); n++) {
-            if (!h->full && tile->fragment == CLATTN_FRAGMENT_SCALAR && n != (int)row % LENGTH(prefill_lines))
+            if (!h->full && n != ((int)row + start) % LENGTH(prefill_lines))
                 continue;
             const test_case base = case_from(prefill ? prefill_lines[n] : decode_lines[n]);
             run_line(h, &base, line);

@@ -11,6 +11,10 @@
 #include "expect.h"
 #include "suites.h"
 
+/* Seconds: enough for a default on a slow machine, and for no second class. Without a worker nothing else takes time.
+ */
+#define BUDGET 29
+
 /* What the callback heard. */
 typedef struct heard {
     int events[CLATTN_TUNE_WAITING + 1];
@@ -63,15 +67,16 @@ static void check_arguments(harness *h, const char *folder)
     expect_error(h, "a worker that is a folder", &CLATTN_TUNE_PARAMS(.folder = folder, .worker = "/"), "worker");
     expect(h, "a folder that cannot be made", clattn_tune(h->device, &CLATTN_TUNE_PARAMS(.folder = "/dev/null/x")),
            CLATTN_IO_ERROR, "/dev/null/x");
-    expect_invalid(h, "a worker that is another program",
-                   clattn_tune(h->device, &CLATTN_TUNE_PARAMS(.folder = folder, .worker = "/bin/true", .budget = 5)),
-                   "/bin/true");
+    expect_invalid(
+        h, "a worker that is another program",
+        clattn_tune(h->device, &CLATTN_TUNE_PARAMS(.folder = folder, .worker = "/bin/true", .budget = BUDGET)),
+        "/bin/true");
 }
 
 static clattn_tune_params short_run(const char *folder, heard *all)
 {
     *all = (heard){ .last = -1 };
-    return CLATTN_TUNE_PARAMS(.folder = folder, .budget = 5, .ops = CLATTN_TUNE_APPEND, .progress = listen,
+    return CLATTN_TUNE_PARAMS(.folder = folder, .budget = BUDGET, .ops = CLATTN_TUNE_APPEND, .progress = listen,
                               .user = all);
 }
 

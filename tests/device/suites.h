@@ -17,6 +17,9 @@ void run_lines(harness *h, const char *base_line, const char *const *lines, int 
 /* Every combination of `strength` values; at most `most` cases of the array, evenly; 0: all. */
 void run_covering(harness *h, const covering_factor *factors, int count, int strength, const test_case *base, int most);
 
+/* Which of `count` things a run has: `keep` of them, drawn by the harness's seed; with --full all. */
+void draw(harness *h, int count, int keep, bool *chosen);
+
 /* Sequence b of `line` has to have the bits of `alone`'s only sequence. */
 void check_same(harness *h, const char *alone, const char *line, int32_t b);
 

@@ -12,6 +12,7 @@ def parse(argv):
     parser = argparse.ArgumentParser(prog="tools/test", description="Builds the project and runs its tests.")
     parser.add_argument("--full", action="store_true", help="every case, with no limit of time; includes --all")
     parser.add_argument("--all", action="store_true", help="Intel's CPU runtime is required (CI=true does the same)")
+    parser.add_argument("--seed", type=int, default=int(time.time()), help="of what is drawn where not all is run")
     parser.add_argument("--list", action="store_true", help="name the parts and their budgets")
     parser.add_argument("parts", nargs="*", metavar="PART", help="only these parts")
     options = parser.parse_args(argv)
@@ -29,7 +30,8 @@ def main(argv):
             print(f"{name:16} {budget:4} s")
         return 0
     started = time.monotonic()
-    print(f"testing commit {parts.commit()}; logs are in {runner.BUILD.relative_to(runner.ROOT)}/logs", flush=True)
+    print(f"testing commit {parts.commit()}; --seed {options.seed}; logs are in "
+          f"{runner.BUILD.relative_to(runner.ROOT)}/logs", flush=True)
     # Every part but lint works on what `build` makes.
     wanted = set(options.parts) and set(options.parts) | ({"build"} if set(options.parts) != {"lint"} else set())
     table = [row for row in parts.TABLE if not wanted or row[0] in wanted]

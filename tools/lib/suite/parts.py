@@ -14,7 +14,8 @@ RUSTICL = VENDORS / "rusticl.icd"
 INTEL = ROOT / ".deps" / "intel"
 LEAKS = "leak:libLLVM\nleak:libpocl\nleak:libclang-cpp\n"  # the drivers' own, and nothing else
 CACHE_SUITES = ["append_small", "gather", "copy"]  # of operations on paged caches, small everywhere
-FUZZ_SECONDS = 15
+MUTATIONS = 3
+FUZZ_SECONDS, FULL_FUZZ_SECONDS = 5, 120
 
 
 def build(part):
@@ -41,7 +42,7 @@ def device_suites(part, env, suites, build_name="test", prefix=()):
     """The device tests' suites in one process: a new one costs a second, and its programs."""
     program = builds.binary(build_name, DEVICE_TEST)
     words = [word for suite in suites for word in ("--suite", suite)]
-    more = ["--full"] if part.options.full else []
+    more = ["--seed", part.options.seed, *(["--full"] if part.options.full else [])]
     return part.count(" ".join(suites), [*prefix, program, *words, *more], env)
 
 
@@ -50,7 +51,7 @@ def require_cases(part, found, implementation):
         raise Failure(f"{implementation} ran no case")
 
 
-# Half of the default suites, by the time they take.
+# A third of the default suites, by the time they take.
 POCL_FIRST = ("pairwise", "masks3", "dims")
 
 
@@ -69,8 +70,9 @@ def pocl_rest(part):
 
 
 def tiles(part):
-    """Points of the search spaces, drawn by a seed that the log has, as many as its time allows."""
-    more = ["--full"] if part.options.full else ["--points", "200", "--seconds", "100"]
+    """Points of the search spaces, drawn by the seed: at least one of each."""
+    more = ["--full"] if part.options.full else ["--points", "8", "--seconds", "0"]
+    more += ["--seed", part.options.seed]
     part.count("tiles", [builds.binary("test", "tests/device/test_subjects"), *more],
                part.environment(OCL_ICD_VENDORS=POCL))
     part.lines += [line for line in part.output.splitlines() if line.startswith(("# seed", "# points"))]
@@ -173,11 +175,12 @@ def fuzz_one(part, name):
     found.mkdir()
     if not part.case(corpus.is_dir() and any(corpus.iterdir()), f"{corpus.relative_to(ROOT)} has no files"):
         return
-    argv = [program, f"-max_total_time={FUZZ_SECONDS}", "-rss_limit_mb=2048", "-timeout=10",
+    seconds = FULL_FUZZ_SECONDS if part.options.full else FUZZ_SECONDS
+    argv = [program, f"-max_total_time={seconds}", "-rss_limit_mb=2048", "-timeout=60",
             f"-artifact_prefix={found}/", "-print_final_stats=1", found, corpus]
     status, output = part.call(argv)
     runs = re.search(r"number_of_executed_units: (\d+)", output)
-    part.say(f"{name}: {runs[1] if runs else 0} inputs in {FUZZ_SECONDS} s")
+    part.say(f"{name}: {runs[1] if runs else 0} inputs in {seconds} s")
     if not part.case(status == 0 and runs and int(runs[1]) > 0, f"{name}; the input is in {found}"):
         part.show(output, status)
 
@@ -216,8 +219,9 @@ def installed(part):
 
 def mutate(part):
     argv = [ROOT / "tools" / "mutate", "--build", builds.folder("test")]
-    part.count("tools/mutate", argv if part.options.full else [*argv, "--sample"],
-               part.environment(OCL_ICD_VENDORS=POCL), limit=600)
+    sample = [] if part.options.full else ["--sample", MUTATIONS, "--seed", part.options.seed]
+    part.count("tools/mutate", [*argv, *sample],
+               part.environment(OCL_ICD_VENDORS=POCL))
 
 
 def commit():
@@ -231,18 +235,18 @@ def commit():
 # those that run two at a time come first.
 TABLE = (
     ("build", 60, True, build),
-    ("pocl-first", 360, False, pocl_first),
-    ("pocl", 360, False, pocl_rest),
-    ("intel", 150, False, intel),
-    ("oclgrind", 90, False, oclgrind),
-    ("sanitize", 240, False, sanitize),
-    ("command", 240, False, command),
-    ("fuzz", 90, False, fuzz),
+    ("pocl", 450, False, pocl_rest),
+    ("pocl-first", 240, False, pocl_first),
+    ("intel", 180, False, intel),
+    ("oclgrind", 120, False, oclgrind),
+    ("sanitize", 300, False, sanitize),
+    ("command", 360, False, command),
+    ("fuzz", 120, False, fuzz),
     ("tiles", 120, False, tiles),
-    ("rusticl", 90, False, rusticl),
-    ("mutate", 90, False, mutate),
+    ("rusticl", 180, False, rusticl),
+    ("mutate", 150, False, mutate),
     ("warm", 45, False, warm),
-    ("examples", 45, False, examples),
+    ("examples", 60, False, examples),
     ("installed", 30, False, installed),
     ("unit", 20, False, unit),
     ("lint", 30, False, lint),

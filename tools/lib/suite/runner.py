@@ -14,6 +14,8 @@ import counts
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 BUILD = ROOT / "build" / "test-run"  # logs and state, apart from the builds
 VENDORS = pathlib.Path("/etc/OpenCL/vendors")
+POCL_CACHE = BUILD / "pocl-cache"  # of the run at hand
+LEAST_LIMIT = 900  # seconds until a program is killed: only one that hangs takes so long, even on a slow machine
 TAIL = 60  # lines of a failing program that are shown; the log has all
 PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TERM", "TMPDIR", "USER", "CI", "SSL_CERT_FILE", "http_proxy",
              "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "CC", "CXX")
@@ -38,13 +40,15 @@ class Part:
         self.started = time.monotonic()
 
     def environment(self, **more):
-        """Nothing of the caller's own caches, devices or settings reaches a test, and nothing of a test outlives it."""
+        """Nothing of the caller's own caches, devices or settings reaches a test, and nothing of a test outlives it but
+        what PoCL compiled, which the parts of one run share: compiling is what most of their time goes into."""
         env = {key: os.environ[key] for key in PASSED_ON if key in os.environ}
-        for key, folder in (("CLATTN_CACHE_DIR", "clattn"), ("POCL_CACHE_DIR", "pocl"), ("XDG_CACHE_HOME", "xdg-cache"),
+        for key, folder in (("CLATTN_CACHE_DIR", "clattn"), ("XDG_CACHE_HOME", "xdg-cache"),
                             ("CLATTN_TUNING_PATH", "tuning"), ("XDG_DATA_HOME", "xdg-data"),
                             ("XDG_CONFIG_HOME", "xdg-config")):
             (self.state / folder).mkdir(exist_ok=True)
             env[key] = str(self.state / folder)
+        env["POCL_CACHE_DIR"] = str(POCL_CACHE)
         env.update({key: str(value) for key, value in more.items()})
         return env
 
@@ -71,7 +75,7 @@ class Part:
         if self.options.full:
             limit = None
         elif limit is None:
-            limit = max(120, 3 * self.budget)
+            limit = max(LEAST_LIMIT, 8 * self.budget)
         process = subprocess.Popen(argv, env=env, cwd=cwd, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                    stderr=subprocess.STDOUT, text=True, errors="replace", start_new_session=True)
         try:
@@ -136,6 +140,8 @@ def run_part(name, budget, function, options, print_lock):
 def run_all(table, options):
     """`table` holds (name, budget, alone, function). What has to run alone goes first, in order; then two at a time."""
     total, lock = counts.Counts(), threading.Lock()
+    shutil.rmtree(POCL_CACHE, ignore_errors=True)
+    POCL_CACHE.mkdir(parents=True)
     for name, budget, alone, function in table:
         if alone:
             total.add(run_part(name, budget, function, options, lock))
