@@ -11,7 +11,7 @@
 #include "peak.h"
 
 enum {
-    READ_STEP = 512,              /* floats */
+    READ_STEP = 512, /* floats */
     READ_STREAMS = 4,
     SINK_SIZE = 64,               /* bytes of the widest vector */
     FMA_ITERATIONS = 1500 * 1000, /* some milliseconds */
