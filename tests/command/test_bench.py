@@ -53,7 +53,8 @@ def check_decode(report):
             ("decode in pages", ["--dtype", "f16"], 16, "f16", 2 * 128),
             ("decode without pages", ["--dtype", "bf16", "--page-size", 0], None, "bf16", 2 * 128),
             ("decode of q8_0", ["--page-size", 7, "--kv-dtype", "q8_0"], 7, "q8_0", 2 * 68),
-            ("decode of two types", ["--page-size", 256, "--kv-dtype", "fp8,q4_0", "--causal"], 256, "fp8,q4_0", 64 + 36)):
+            ("decode of two types", ["--page-size", 256, "--kv-dtype", "fp8,q4_0", "--causal"], 256, "fp8,q4_0",
+             64 + 36)):
         row = bench(report, what, *shape, *options, op="decode")
         report.check(all(name in row for name in NAMES), f"{what} has {sorted(row)}")
         got = [row.get(name) for name in ("op", "page_size", "kv_dtype", "peak_kind", "q_len")]
