@@ -58,8 +58,8 @@ typedef enum clattn_length_mode {
 
 /* Where K and V lie. Pages are those of clattn/kv_cache.h: token j of a sequence lies in the page that entry
  * j / page_size of its table names, at place j % page_size. An entry of -1 is a hole: its keys are masked. Another id
- * outside [0, pages) is treated as a hole too and reported in the error record. Entries of tiles that no query may
- * attend are not looked at. */
+ * outside [0, pages) is treated as a hole too and, where a tile of queries comes to it, reported in the error record:
+ * entries behind the last key that a tile of queries may attend are not looked at. */
 typedef enum clattn_kv_mode {
     CLATTN_KV_CONTIGUOUS = 0,  /* tensors: k and v, by kv_length_mode */
     CLATTN_KV_BLOCK_TABLE = 1, /* pages: k_cache and v_cache, a row of block_table a sequence; kv_length_mode UNIFORM or

@@ -13,8 +13,8 @@ extern "C" {
  * block_table[b][j / page_size], at place j % page_size.
  *
  * An entry of -1 is a hole: it has no page, and that is no error. Any other id outside [0, pages) is treated as a hole,
- * is never used as an address, and is reported in the error record, if one is given (clattn_error_record). Entries
- * that no token of the sequence's length falls in are not read. */
+ * is never used as an address, and is reported in the error record, if one is given (clattn_error_record), by the
+ * operations that look at it. Entries that no token of the sequence's length falls in are not read. */
 
 /* Gather: copies the pages of each sequence into one tensor [batch, out_len, kv_heads, head_dim], with zeros (bytes of
  * 0) for tokens past the sequence's length and for those in holes. A tensor of the cache's own type gets its bits, of

@@ -67,7 +67,12 @@ static bool parse_options(int argc, char **argv, options *o, harness *h)
         } else if (strcmp(argv[n], "--set") == 0 && value) {
             h->set = argv[++n];
         } else if (strcmp(argv[n], "--seed") == 0 && value) {
-            h->seed = strtoull(argv[++n], NULL, 10);
+            char *end = NULL;
+            h->seed = strtoull(argv[++n], &end, 10);
+            if (end == value || *end) {
+                fprintf(stderr, "--seed is '%s'; it has to be a number\n", value);
+                return false;
+            }
         } else if (strcmp(argv[n], "--case") == 0 && value) {
             o->line = argv[++n];
         } else if (strcmp(argv[n], "--suite") == 0 && value) {

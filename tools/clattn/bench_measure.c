@@ -38,7 +38,7 @@ static bool await_turn(void)
 
 static bool wants_more(const bench *of, int count, double spent)
 {
-    return of->in_turns ? count < BENCH_MAX_RUNS && await_turn() : !is_enough(of, count, spent);
+    return count < BENCH_MAX_RUNS && (of->in_turns ? await_turn() : !is_enough(of, count, spent));
 }
 
 /* `wall`: what a caller waited, which is what other programs can tell of their own runs. */
@@ -70,6 +70,9 @@ static int take_times(const bench *of, const bench_task *task, bench_times *out)
     }
     if (status == EXIT_DONE && out->count == 0)
         return fail("--turns is given, and standard input has no line; it has to have one for each run");
+    if (status == EXIT_DONE && of->in_turns && out->count == BENCH_MAX_RUNS && await_turn())
+        return fail("--turns is given, and standard input has over %d lines; %d are the most", BENCH_MAX_RUNS,
+                    BENCH_MAX_RUNS);
     return status;
 }
 
