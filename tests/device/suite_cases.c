@@ -139,6 +139,20 @@ void draw(harness *h, int count, int keep, bool *chosen)
     }
 }
 
+covering_factor draw_values(harness *h, const covering_factor *of, int first_kept, int kept_count, int more)
+{
+    covering_factor drawn = { { NULL } };
+    bool chosen[COVERING_MAX_VALUES];
+    int count = 0, kept = 0;
+    while (of->values[count])
+        count++;
+    draw(h, count - kept_count, more, chosen);
+    for (int n = 0, other = 0; n < count; n++)
+        if ((n >= first_kept && n < first_kept + kept_count) || chosen[other++])
+            drawn.values[kept++] = of->values[n];
+    return drawn;
+}
+
 /* The array of arguments and of what is compiled; `most` cases of it, 0: all. */
 static void run_pairs(harness *h, const covering_factor *programs, int count, const char *base_line, int most)
 {
@@ -155,34 +169,18 @@ static covering_factor draw_programs_of_lanes(harness *h)
 {
     enum { BLOCK = 3, BLOCKS = 3 };
     covering_factor drawn = { { NULL } };
-    bool first[BLOCK], second[2];
     if (h->full)
         return programs_of_lanes;
-    draw(h, BLOCK, 1, first);
-    draw(h, 2, 1, second);
-    const int at = first[0] ? 0 : first[1] ? 1 : 2, step = second[0] ? 1 : 2;
+    const int at = (int)ref_random_range(&h->draws, 0, BLOCK - 1), step = (int)ref_random_range(&h->draws, 1, 2);
     for (int n = 0; n < BLOCKS; n++)
         drawn.values[n] = programs_of_lanes.values[n * BLOCK + (at + n * step) % BLOCK];
     return drawn;
 }
 
-static covering_factor draw_programs_of_scalar(harness *h)
-{
-    covering_factor drawn = { { NULL } };
-    bool chosen[COVERING_MAX_VALUES];
-    int count = 0, kept = 0;
-    while (programs_of_scalar.values[count])
-        count++;
-    draw(h, count, 1, chosen);
-    for (int n = 0; n < count; n++)
-        if (chosen[n])
-            drawn.values[kept++] = programs_of_scalar.values[n];
-    return drawn;
-}
-
 void suite_pairwise(harness *h)
 {
-    const covering_factor lanes = draw_programs_of_lanes(h), scalar = draw_programs_of_scalar(h);
+    const covering_factor lanes = draw_programs_of_lanes(h);
+    const covering_factor scalar = draw_values(h, &programs_of_scalar, 0, 0, 1);
     if (h->full)
         run_pairs(h, compiled, LENGTH(compiled), "", 0);
     run_pairs(h, &lanes, 1, "frag=frag_lanes,minq=1", 0);
@@ -191,7 +189,8 @@ void suite_pairwise(harness *h)
 
 void suite_sanitize(harness *h)
 {
-    const covering_factor lanes = draw_programs_of_lanes(h), scalar = draw_programs_of_scalar(h);
+    const covering_factor lanes = draw_programs_of_lanes(h);
+    const covering_factor scalar = draw_values(h, &programs_of_scalar, 0, 0, 1);
     run_pairs(h, &lanes, 1, "frag=frag_lanes,minq=1", 10);
     run_pairs(h, &scalar, 1, "frag=frag_scalar,minq=1", 4);
 }

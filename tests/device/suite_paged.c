@@ -20,7 +20,7 @@ static const covering_factor programs_of_lanes = { {
     "qt=f32,kt=q8_0,vt=q4_0,ot=f32,d=64,dv=64",
 } };
 /* Rows of it that have every type as K or as V, beside one that is drawn. */
-enum { FIRST_KEPT = 2, LAST_KEPT = 3 };
+enum { FIRST_KEPT = 2, KEPT = 2 };
 
 static const covering_factor programs_of_scalar = { {
     "qt=f16,kt=fp8,vt=q4_0,ot=f16,d=24,dv=32",
@@ -104,23 +104,9 @@ static const char *const edge_lines[] = {
     "kvform=table,q=1,kv=700,page=16,wmode=lr,wl=50,wr=0,holes=some,values=poison,split=192",
 };
 
-static covering_factor draw_programs_of_lanes(harness *h)
-{
-    covering_factor drawn = { { NULL } };
-    bool chosen[COVERING_MAX_VALUES];
-    int count = 0, kept = 0;
-    while (programs_of_lanes.values[count])
-        count++;
-    draw(h, count - (LAST_KEPT - FIRST_KEPT + 1), 1, chosen);
-    for (int n = 0, other = 0; n < count; n++)
-        if ((n >= FIRST_KEPT && n <= LAST_KEPT) || chosen[other++])
-            drawn.values[kept++] = programs_of_lanes.values[n];
-    return drawn;
-}
-
 void suite_paged(harness *h)
 {
-    const covering_factor lanes = draw_programs_of_lanes(h);
+    const covering_factor lanes = draw_values(h, &programs_of_lanes, FIRST_KEPT, KEPT, 1);
     run_pairs(h, &lanes, "frag=frag_lanes", 0);
     if (h->full) /* barriers take PoCL long to compile; the lines below have the scalar kernels every time */
         run_pairs(h, &programs_of_scalar, "frag=frag_scalar", 0);

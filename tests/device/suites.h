@@ -20,6 +20,9 @@ void run_covering(harness *h, const covering_factor *factors, int count, int str
 /* Which of `count` things a run has: `keep` of them, drawn by the harness's seed; with --full all. */
 void draw(harness *h, int count, int keep, bool *chosen);
 
+/* The values that a run has: `kept_count` from first_kept on, and `more` of the others, drawn. */
+covering_factor draw_values(harness *h, const covering_factor *of, int first_kept, int kept_count, int more);
+
 /* Sequence b of `line` has to have the bits of `alone`'s only sequence. */
 void check_same(harness *h, const char *alone, const char *line, int32_t b);
 

@@ -65,7 +65,7 @@ static int check_sweep(const options *given, bench_op op, bench_sweep *out)
     return refuse_beside(given, OPTION_bench_sweep, others);
 }
 
-/* Turns are of one shape, and as many as the caller wants. */
+/* Turns are of one shape, and as many as the caller wants, up to BENCH_MAX_RUNS. */
 static int check_turns(const options *given, bool *out)
 {
     static const option_id others[] = { OPTION_bench_suite, OPTION_bench_repeat, OPTION_bench_turns };
