@@ -13,18 +13,12 @@
 /* In the order of commands.def. */
 typedef enum bench_op { BENCH_ATTENTION, BENCH_DECODE, BENCH_GATHER, BENCH_APPEND } bench_op;
 
-/* As attention's window_left and window_right, where it is given. */
-typedef struct bench_window {
-    bool given;
-    int32_t left, right;
-} bench_window;
-
 typedef struct bench_shape {
     bench_op op;
     clattn_dtype dtype; /* of Q and O; of what append reads and gather writes */
     int32_t batch, q_heads, kv_heads, q_len, kv_len, head_dim;
     bool causal;
-    bench_window window;
+    window_option window;
     int32_t page_size;             /* 0: K and V are tensors */
     clattn_dtype k_dtype, v_dtype; /* of K and V, in pages or not */
 } bench_shape;

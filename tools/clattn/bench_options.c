@@ -73,16 +73,6 @@ static int read_dimensions(const options *given, bench_shape *out)
     return status;
 }
 
-static int read_window(const option_value *value, bench_window *out)
-{
-    for (int i = 0; value->given && i < 2; i++)
-        if (value->pair[i] < -1 || value->pair[i] > INT32_MAX)
-            return fail("--window is %s; both numbers have to be -1 (no limit) or 0 to %d", value->text, INT32_MAX);
-    if (value->given)
-        *out = (bench_window){ true, (int32_t)value->pair[0], (int32_t)value->pair[1] };
-    return EXIT_DONE;
-}
-
 int bench_read_shape(const options *given, bench_shape *out)
 {
     *out = (bench_shape){ .op = find_op(given->operand), .causal = given->values[OPTION_bench_causal].given };
@@ -90,7 +80,7 @@ int bench_read_shape(const options *given, bench_shape *out)
     if (status == EXIT_DONE)
         status = read_dimensions(given, out);
     if (status == EXIT_DONE)
-        status = read_window(&given->values[OPTION_bench_window], &out->window);
+        status = options_read_window(&given->values[OPTION_bench_window], &out->window);
     if (status == EXIT_DONE && bench_attends(out->op) && out->q_heads % out->kv_heads != 0)
         return fail("--q-heads is %d and --kv-heads is %d; the first has to be a multiple of the second", out->q_heads,
                     out->kv_heads);

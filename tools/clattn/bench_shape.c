@@ -17,7 +17,7 @@ bool bench_attends(bench_op op)
 
 const char *bench_mask_name(const bench_shape *shape, char *text, size_t size)
 {
-    const bench_window *window = &shape->window;
+    const window_option *window = &shape->window;
     if (!bench_attends(shape->op))
         snprintf(text, size, "%s", "");
     else if (!window->given)

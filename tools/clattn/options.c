@@ -227,3 +227,14 @@ int options_parse(command_id command, int argc, char **argv, options *out)
     }
     return check_complete(command, out);
 }
+
+int options_read_window(const option_value *value, window_option *out)
+{
+    if (!value->given)
+        return EXIT_DONE;
+    for (int i = 0; i < 2; i++)
+        if (value->pair[i] < -1 || value->pair[i] > INT32_MAX)
+            return fail("--window is %s; both numbers have to be -1 (no limit) or 0 to %d", value->text, INT32_MAX);
+    *out = (window_option){ true, (int32_t)value->pair[0], (int32_t)value->pair[1] };
+    return EXIT_DONE;
+}

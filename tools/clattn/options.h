@@ -43,6 +43,15 @@ typedef struct options {
 /* Parses what follows the subcommand's name. Returns EXIT_DONE, or EXIT_USAGE with a message printed. */
 int options_parse(command_id command, int argc, char **argv, options *out);
 
+/* A window, as attention's window_left and window_right, where it is given. */
+typedef struct window_option {
+    bool given;
+    int32_t left, right;
+} window_option;
+
+/* The value of a --window L,R; leaves *out alone where there is none. Exit status. */
+int options_read_window(const option_value *value, window_option *out);
+
 /* The subcommand of that name, COMMAND_COUNT when there is none. */
 command_id command_find(const char *name);
 const char *command_name(command_id command);

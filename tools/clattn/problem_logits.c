@@ -6,19 +6,6 @@
 #include "command.h"
 #include "problem_parts.h"
 
-static int read_window(const option_value *value, clattn_attention_desc *desc)
-{
-    if (!value->given)
-        return EXIT_DONE;
-    for (int i = 0; i < 2; i++)
-        if (value->pair[i] < -1 || value->pair[i] > INT32_MAX)
-            return fail("--window is %s; both numbers have to be -1 (no limit) or 0 to %d", value->text, INT32_MAX);
-    desc->window_mode = CLATTN_WINDOW_LR;
-    desc->window_left = (int32_t)value->pair[0];
-    desc->window_right = (int32_t)value->pair[1];
-    return EXIT_DONE;
-}
-
 /* The library takes 0 for "default" and "off", and a device may take what is below FLT_MIN for 0: what is not 0 must
  * not become that. Logits are 0 either way. */
 static float to_normal_float(double value)
@@ -40,7 +27,12 @@ int problem_read_logit_options(const options *given, problem *out)
         return fail("--softcap is %s; it has to be finite, as a float is: 0 to %g", softcap->text, (double)FLT_MAX);
     desc->scale = to_normal_float(scale->real);
     desc->softcap = to_normal_float(softcap->real);
-    return read_window(&given->values[OPTION_run_window], desc);
+    window_option window = { .given = false };
+    const int status = options_read_window(&given->values[OPTION_run_window], &window);
+    desc->window_mode = window.given ? CLATTN_WINDOW_LR : CLATTN_WINDOW_NONE;
+    desc->window_left = window.left;
+    desc->window_right = window.right;
+    return status;
 }
 
 static int read_mask_type(operand *mask, clattn_attention_desc *desc)
