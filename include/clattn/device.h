@@ -73,7 +73,7 @@ typedef struct clattn_device_info {
     const char *driver_version;
     const char *device_version; /* CL_DEVICE_VERSION: "OpenCL 3.0 ..." */
     const char *type;           /* "cpu", "gpu", "accelerator", "custom" */
-    const char *fragment;       /* the fragment that plans prefer here: "frag_lanes", "frag_scalar" */
+    const char *fragment;       /* the fragment that plans prefer here: "frag_lanes", "frag_nv_wgmma", ... */
     const char *architecture;   /* what code is compiled for: "x86-64-v3", "aarch64", "sm_90", "gfx90a"; "": unknown */
     const char *tuning_level;   /* the best match among the tuning records: "exact", "device", "architecture", "vendor",
                                    "type"; "default": none matches. docs/tuning.md explains them */

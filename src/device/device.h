@@ -53,7 +53,12 @@ const char *clattn_device_line(const clattn_device *device);
 const char *clattn_preferred_fragment(const clattn_device *device);
 
 /* What higher layers keep on a device. */
-typedef enum clattn_device_slot { CLATTN_SLOT_KERNELS, CLATTN_SLOT_RECORDS, CLATTN_SLOT_COUNT } clattn_device_slot;
+typedef enum clattn_device_slot {
+    CLATTN_SLOT_KERNELS,
+    CLATTN_SLOT_RECORDS,
+    CLATTN_SLOT_PROOFS,
+    CLATTN_SLOT_COUNT
+} clattn_device_slot;
 
 /* The slot's object: made by the first call, handed out by all, destroyed with the device. NULL when make() gave NULL.
  * make() must not ask the device for an attachment. */

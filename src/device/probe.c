@@ -150,12 +150,21 @@ static const char *type_name(cl_device_type type)
     return type & CL_DEVICE_TYPE_CPU ? "cpu" : "custom";
 }
 
+/* frag_nv_wgmma's instructions are Hopper's alone; frag_nv_mma's are there from Ampere on. */
+static const char *nvidia_fragment(const char *architecture)
+{
+    int version = 0;
+    if (sscanf(architecture, "sm_%d", &version) != 1 || version < 80)
+        return "frag_scalar";
+    return version == 90 ? "frag_nv_wgmma" : "frag_nv_mma";
+}
+
 /* Lanes are queries where a work-item has vector registers to itself. llvmpipe under rusticl says CPU with width 1: it
  * vectorises over work-items, and miscompiles kernels that hold arrays of vectors. */
 static const char *fragment_for(const clattn_probe *probe)
 {
-    bool lanes = strcmp(probe->info.type, "cpu") == 0 && probe->info.native_vector_width_float >= 4;
-    return lanes ? "frag_lanes" : "frag_scalar";
+    const bool lanes = strcmp(probe->info.type, "cpu") == 0 && probe->info.native_vector_width_float >= 4;
+    return lanes ? "frag_lanes" : nvidia_fragment(probe->architecture);
 }
 
 /* "sm_90", as NVIDIA's compilers say it; "" where the driver does not tell. */

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "kernel/ptx.h"
 #include "util/status.h"
 #include "util/text.h"
 
@@ -255,4 +256,34 @@ cl_int clattn_build_get_binary(const clattn_device *device, cl_program program, 
     free(all.sizes);
     free(all.bytes);
     return code;
+}
+
+static clattn_status build_ptx(const clattn_device *device, const char *options, const char *ptx, size_t size,
+                               cl_program *out)
+{
+    size_t text_size = 0;
+    char *text = clattn_ptx_for_sm_90a(ptx, size, &text_size);
+    if (!text)
+        return clattn_fail(CLATTN_BUILD_FAILED, "the driver's binary is no PTX for sm_90");
+    const cl_int code = clattn_build_from_binary(device, text, text_size, options, out);
+    free(text);
+    if (code == CL_SUCCESS)
+        return CLATTN_OK;
+    return clattn_fail(CLATTN_BUILD_FAILED, "the driver refuses the PTX for sm_90a: %s (%d)",
+                       clattn_cl_error_name(code), code);
+}
+
+clattn_status clattn_build_for_sm_90a(const clattn_device *device, const char *options, cl_program *program)
+{
+    cl_program source = *program;
+    void *binary = NULL;
+    size_t size = 0;
+    *program = NULL;
+    const cl_int code = clattn_build_get_binary(device, source, &binary, &size);
+    clReleaseProgram(source);
+    if (code != CL_SUCCESS)
+        return clattn_fail(CLATTN_BUILD_FAILED, "the driver gives no PTX: %s (%d)", clattn_cl_error_name(code), code);
+    const clattn_status status = build_ptx(device, options, binary, size, program);
+    free(binary);
+    return status;
 }

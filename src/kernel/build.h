@@ -24,4 +24,8 @@ cl_int clattn_build_from_binary(const clattn_device *device, const void *binary,
  * driver gives none); sets no last error. */
 cl_int clattn_build_get_binary(const clattn_device *device, cl_program program, void **binary, size_t *size);
 
+/* Makes a program that was built from source, for sm_90, one for sm_90a (ptx.h); *program is replaced, or released on
+ * failure. CLATTN_BUILD_FAILED, CLATTN_OUT_OF_MEMORY. */
+clattn_status clattn_build_for_sm_90a(const clattn_device *device, const char *options, cl_program *program);
+
 #endif

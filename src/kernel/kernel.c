@@ -209,6 +209,8 @@ static clattn_status build(kernel_entry *entry, const kernel_request *request)
 {
     cl_program program = NULL;
     CLATTN_TRY(clattn_build_from_source(request->device, &request->sources, request->options, &program));
+    if (request->spec->for_sm_90a)
+        CLATTN_TRY(clattn_build_for_sm_90a(request->device, request->options, &program));
     cl_int code = adopt(entry, program, request->spec->entry);
     if (code == CL_SUCCESS)
         return CLATTN_OK;

@@ -21,6 +21,7 @@ typedef struct clattn_kernel_spec {
     const char *source;  /* file in cl/: "prefill.cl" */
     const char *entry;   /* kernel function: "clattn_prefill" */
     const char *options; /* "-DNAME=VALUE ...": specialisation constants only; the common options are added */
+    bool for_sm_90a;     /* see ptx.h */
 } clattn_kernel_spec;
 
 /* Gets the kernel and a reference to it. Thread-safe; threads that ask for one spec at once build it once.

@@ -18,6 +18,12 @@
 #define OTHER_REGISTERS 24
 /* Two fused multiply-adds start a cycle and take four: fewer sums than these leave units idle. */
 #define MIN_SUMS 8
+/* What a group may have on sm_90 from PTX; CL_DEVICE_LOCAL_MEM_SIZE says 48 KiB there. */
+#define SM_90_LOCAL_BYTES (227 * 1024)
+/* Sums and operands that a work-item of frag_nv_wgmma may keep beside its other registers: none has more than 255, and
+ * a group's share 65536. */
+#define WGMMA_MAX_REGISTERS 176
+#define WGMMA_MAX_REGISTERS_OF_12_WARPS 128
 /* Sides of a GPU's groups: a hardware vector, and what still leaves room for several groups a unit. */
 #define MIN_GPU_GROUP 32
 #define MAX_GPU_GROUP 512
@@ -158,6 +164,25 @@ bool clattn_tile_in_space(const clattn_tile *tile, char *why, size_t why_size)
     return agrees(tile, why, why_size);
 }
 
+static uint64_t local_limit(const clattn_tile *tile, const clattn_device_info *info)
+{
+    const bool opt_in = tile->fragment == CLATTN_FRAGMENT_NV_WGMMA && info->local_mem_size < SM_90_LOCAL_BYTES;
+    return opt_in ? SM_90_LOCAL_BYTES : info->local_mem_size;
+}
+
+/* S, P and O of a work-item. */
+static bool wgmma_fits(const clattn_tile *tile, const clattn_tile_problem *problem, char *why, size_t why_size)
+{
+    const int32_t keys = tile->parameters[CLATTN_NV_KEYS];
+    const int32_t held = keys / 2 + keys / 4 + problem->v_head_dim / 2;
+    const int32_t threads = (int32_t)clattn_tile_work_group_size(tile);
+    const int32_t limit = threads > 256 ? WGMMA_MAX_REGISTERS_OF_12_WARPS : WGMMA_MAX_REGISTERS;
+    if (held > limit)
+        return no(why, why_size, "%" PRId32 " sums and operands a work-item would not fit registers (%" PRId32 " do)", held,
+                  limit);
+    return true;
+}
+
 bool clattn_tile_fits(const clattn_tile *tile, const clattn_tile_problem *problem, const clattn_device_info *info,
                       char *why, size_t why_size)
 {
@@ -166,9 +191,11 @@ bool clattn_tile_fits(const clattn_tile *tile, const clattn_tile_problem *proble
     if (group > info->max_work_group_size)
         return no(why, why_size, "work-group size %zu is over the device's limit, %zu", group,
                   info->max_work_group_size);
-    if (local > info->local_mem_size)
+    if (local > local_limit(tile, info))
         return no(why, why_size, "%" PRIu64 " bytes of local memory are over the device's limit, %" PRIu64, local,
-                  info->local_mem_size);
+                  local_limit(tile, info));
+    if (tile->fragment == CLATTN_FRAGMENT_NV_WGMMA)
+        return wgmma_fits(tile, problem, why, why_size);
     if (tile->fragment != CLATTN_FRAGMENT_SCALAR || group == 1)
         return true;
     const int32_t *p = tile->parameters;

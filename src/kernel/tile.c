@@ -6,10 +6,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Of the local memory of frag_nv_wgmma and frag_nv_mma. */
+#define NV_ALIGNMENT 1024
+
 enum { WHERE_ANY, WHERE_NVIDIA, WHERE_CPU, WHERE_WIDTH8, WHERE_WIDTH16 };
 
-#define CLATTN_FRAGMENT(id, role, name, constant, granule, decode, ...)                                                \
-    { CLATTN_ROLE_##role, name, constant, granule, CLATTN_FRAGMENT_##decode, __VA_ARGS__ },
+#define CLATTN_FRAGMENT(id, role, name, constant, granule, decode, otherwise, ...)                                     \
+    { CLATTN_ROLE_##role,        name,       constant, granule, CLATTN_FRAGMENT_##decode,                              \
+      CLATTN_FRAGMENT_##otherwise, __VA_ARGS__ },
 static const clattn_fragment fragments[] = {
 #include "fragments.def"
 };
@@ -97,6 +101,9 @@ int32_t clattn_tile_rows(const clattn_tile *tile)
         return p[CLATTN_LANES_LANES] * p[CLATTN_LANES_VECTORS];
     case CLATTN_FRAGMENT_DIMS:
         return p[CLATTN_DIMS_ROWS];
+    case CLATTN_FRAGMENT_NV_WGMMA:
+    case CLATTN_FRAGMENT_NV_MMA:
+        return p[CLATTN_NV_WARPS] * 16;
     case CLATTN_FRAGMENT_SCALAR:
         return p[CLATTN_SCALAR_TY] * p[CLATTN_SCALAR_TM];
     case CLATTN_FRAGMENT_GROUP:
@@ -114,6 +121,9 @@ int32_t clattn_tile_keys(const clattn_tile *tile)
         return p[CLATTN_LANES_KEYS];
     case CLATTN_FRAGMENT_DIMS:
         return p[CLATTN_DIMS_KEYS];
+    case CLATTN_FRAGMENT_NV_WGMMA:
+    case CLATTN_FRAGMENT_NV_MMA:
+        return p[CLATTN_NV_KEYS];
     case CLATTN_FRAGMENT_SCALAR:
         return p[CLATTN_SCALAR_TX] * p[CLATTN_SCALAR_TN];
     default:
@@ -125,6 +135,9 @@ size_t clattn_tile_work_group_size(const clattn_tile *tile)
 {
     const int32_t *p = tile->parameters;
     switch (tile->fragment) {
+    case CLATTN_FRAGMENT_NV_WGMMA:
+    case CLATTN_FRAGMENT_NV_MMA:
+        return (size_t)p[CLATTN_NV_WARPS] * 32;
     case CLATTN_FRAGMENT_SCALAR:
         return (size_t)(p[CLATTN_SCALAR_TX] * p[CLATTN_SCALAR_TY]);
     case CLATTN_FRAGMENT_LINE:
@@ -137,10 +150,8 @@ size_t clattn_tile_work_group_size(const clattn_tile *tile)
 }
 
 /* cl/frag_scalar.clh: FRAG_LOCAL_FLOATS. */
-uint64_t clattn_tile_local_bytes(const clattn_tile *tile, const clattn_tile_problem *problem)
+static uint64_t scalar_local_bytes(const clattn_tile *tile, const clattn_tile_problem *problem)
 {
-    if (tile->fragment != CLATTN_FRAGMENT_SCALAR)
-        return 0;
     const int32_t *p = tile->parameters;
     const int32_t rows = clattn_tile_rows(tile), keys = clattn_tile_keys(tile);
     const int32_t qk = p[CLATTN_SCALAR_DIM_SLICE] * (rows + keys);
@@ -148,6 +159,36 @@ uint64_t clattn_tile_local_bytes(const clattn_tile *tile, const clattn_tile_prob
     const int32_t places = problem->paged ? 2 * keys + 1 : 0;
     const int32_t floats = (qk > pv ? qk : pv) + rows * (p[CLATTN_SCALAR_TX] + 1) + places;
     return (uint64_t)(floats + 3) / 4 * 16;
+}
+
+/* cl/nv_group.clh: NV_TILE_BYTES. */
+static uint64_t nv_tile_bytes(int32_t rows, int32_t dims)
+{
+    return (uint64_t)(dims + 63) / 64 * 128 * (uint64_t)rows;
+}
+
+/* cl/frag_nv_wgmma.clh and cl/frag_nv_mma.clh: NV_TILES_BYTES, and what aligning them may take. */
+static uint64_t nv_local_bytes(const clattn_tile *tile, const clattn_tile_problem *problem)
+{
+    const int32_t keys = clattn_tile_keys(tile);
+    const uint64_t q = nv_tile_bytes(clattn_tile_rows(tile), problem->head_dim);
+    const uint64_t kv = nv_tile_bytes(keys, problem->head_dim) + nv_tile_bytes(keys, problem->v_head_dim);
+    const uint64_t qkv = tile->fragment == CLATTN_FRAGMENT_NV_WGMMA ? 2 * kv + q : q > kv ? q : kv;
+    const uint64_t places = problem->paged ? 2 * (2 * (uint64_t)keys + 1) * sizeof(int32_t) : 0;
+    return qkv + places + NV_ALIGNMENT;
+}
+
+uint64_t clattn_tile_local_bytes(const clattn_tile *tile, const clattn_tile_problem *problem)
+{
+    switch (tile->fragment) {
+    case CLATTN_FRAGMENT_NV_WGMMA:
+    case CLATTN_FRAGMENT_NV_MMA:
+        return nv_local_bytes(tile, problem);
+    case CLATTN_FRAGMENT_SCALAR:
+        return scalar_local_bytes(tile, problem);
+    default:
+        return 0;
+    }
 }
 
 bool clattn_tile_equal(const clattn_tile *a, const clattn_tile *b)

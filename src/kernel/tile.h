@@ -46,7 +46,8 @@ typedef struct clattn_fragment {
     clattn_fragment_role role;
     const char *name, *constant; /* constant: NULL with ROLE_GROUP */
     int32_t granule;
-    clattn_fragment_id decode; /* of the decode kernel in its plans */
+    clattn_fragment_id decode;    /* of the decode kernel in its plans */
+    clattn_fragment_id otherwise; /* of plans that cannot have this one; itself: there is none */
     struct {
         const char *constant, *name;
     } parameters[CLATTN_TILE_MAX_PARAMETERS];
@@ -55,6 +56,7 @@ typedef struct clattn_fragment {
 /* Positions of the parameters in a tile, as fragments.def has them. */
 enum { CLATTN_LANES_LANES, CLATTN_LANES_VECTORS, CLATTN_LANES_KEYS, CLATTN_LANES_KEY_BLOCK, CLATTN_LANES_DIM_BLOCK };
 enum { CLATTN_DIMS_LANES, CLATTN_DIMS_ROWS, CLATTN_DIMS_KEYS, CLATTN_DIMS_DIM_BLOCK };
+enum { CLATTN_NV_WARPS, CLATTN_NV_KEYS }; /* of both fragments for NVIDIA's tensor cores */
 enum {
     CLATTN_SCALAR_TX,
     CLATTN_SCALAR_TY,

@@ -11,7 +11,7 @@ static clattn_status compile(clattn_device *device, const char *source, const ch
     char tile[CLATTN_TILE_OPTIONS_SIZE], all[2 * CLATTN_TILE_OPTIONS_SIZE];
     clattn_tile_options(&out->tile, tile);
     snprintf(all, sizeof(all), "%s %s", options, tile);
-    const clattn_kernel_spec spec = { source, entry, all };
+    const clattn_kernel_spec spec = { source, entry, all, false };
     return clattn_kernel_get(device, &spec, &out->kernel);
 }
 

@@ -60,7 +60,7 @@ static clattn_status compile(clattn_merge_plan *plan)
              "-DMERGE_BLOCKS=%d",
              (int)plan->desc.part_dtype, (int)plan->desc.o_dtype, shape->lanes, shape->rows, shape->width,
              shape->blocks);
-    const clattn_kernel_spec spec = { "merge.cl", "clattn_merge", options };
+    const clattn_kernel_spec spec = { "merge.cl", "clattn_merge", options, false };
     return clattn_kernel_get(plan->device, &spec, &plan->kernel);
 }
 

@@ -10,6 +10,8 @@
 #include "kernel/first_launch.h"
 #include "plan/arguments.h"
 #include "plan/candidates.h"
+#include "plan/fragment.h"
+#include "plan/proof.h"
 #include "util/status.h"
 
 _Static_assert(CLATTN_PLAN_MAX_KERNELS >= CLATTN_STEP_COUNT, "clattn_plan_info has room for every step");
@@ -48,14 +50,28 @@ __attribute__((format(printf, 2, 3))) static void refuse(clattn_plan *plan, cons
     plan->refused = text;
 }
 
-static clattn_status choose_fragment(clattn_plan *plan, const char *wanted)
+/* "a", "b": the names of the fragments that plans are made of. */
+static void name_fragments(char *names, size_t size)
 {
-    const char *name = wanted ? wanted : clattn_preferred_fragment(plan->device);
+    size_t used = 0;
+    names[0] = '\0';
+    for (int id = 0; id < CLATTN_FRAGMENT_COUNT; id++)
+        if (clattn_fragment_row((clattn_fragment_id)id)->role == CLATTN_ROLE_PLAN && used < size)
+            used += (size_t)snprintf(names + used, size - used, "%s\"%s\"", used ? ", " : "",
+                                     clattn_fragment_row((clattn_fragment_id)id)->name);
+}
+
+/* The fragment that the caller names. */
+static clattn_status take_fragment(clattn_plan *plan, const char *name)
+{
+    char text[REASON_SIZE];
     plan->fragment = clattn_fragment_named(name);
-    if (plan->fragment == CLATTN_FRAGMENT_COUNT)
-        return clattn_fail(CLATTN_INVALID_ARGUMENT, "fragment is \"%s\"; it has to be \"%s\" or \"%s\"", name,
-                           clattn_fragment_row(CLATTN_FRAGMENT_SCALAR)->name,
-                           clattn_fragment_row(CLATTN_FRAGMENT_LANES)->name);
+    if (plan->fragment == CLATTN_FRAGMENT_COUNT) {
+        name_fragments(text, sizeof(text));
+        return clattn_fail(CLATTN_INVALID_ARGUMENT, "fragment is \"%s\"; it has to be one of %s", name, text);
+    }
+    if (!clattn_fragment_takes(plan->fragment, &plan->problem, clattn_device_probed(plan->device), text, sizeof(text)))
+        return clattn_fail(CLATTN_UNSUPPORTED, "fragment is \"%s\": %s", name, text);
     return CLATTN_OK;
 }
 
@@ -93,7 +109,8 @@ static clattn_status compile_step(clattn_plan *plan, clattn_step_kind kind)
     step->options = step_options(plan, kind);
     if (!step->options)
         return clattn_fail(CLATTN_OUT_OF_MEMORY, "no memory for build options");
-    const clattn_kernel_spec spec = { step_rows[kind].source, step_rows[kind].entry, step->options };
+    const clattn_kernel_spec spec = { step_rows[kind].source, step_rows[kind].entry, step->options,
+                                      step->tile.fragment == CLATTN_FRAGMENT_NV_WGMMA };
     return clattn_kernel_get(plan->device, &spec, &step->kernel);
 }
 
@@ -229,11 +246,44 @@ static clattn_status warm_up(clattn_plan *plan)
     return clattn_kernels_warm_up(plan->device, kernels, CLATTN_STEP_COUNT, first_launch, plan);
 }
 
+static void release_steps(clattn_plan *plan)
+{
+    for (int kind = 0; kind < CLATTN_STEP_COUNT; kind++)
+        release_step(&plan->steps[kind]);
+}
+
+/* Compiles the plan with the device's best fragment that takes the problem and builds. */
+static clattn_status compile_best(clattn_plan *plan, const clattn_plan_params *params)
+{
+    const clattn_device_info *info = clattn_device_probed(plan->device);
+    plan->fragment = clattn_fragment_named(clattn_preferred_fragment(plan->device));
+    for (;;) {
+        const clattn_fragment *row = clattn_fragment_row(plan->fragment);
+        const bool last = row->otherwise == plan->fragment;
+        char why[REASON_SIZE];
+        clattn_status status = CLATTN_UNSUPPORTED;
+        if (clattn_fragment_takes(plan->fragment, &plan->problem, info, why, sizeof(why)) &&
+            clattn_fragment_proven(plan->device, plan->fragment, why, sizeof(why)))
+            status = compile_steps(plan, params);
+        else
+            clattn_fail(status, "%s", why);
+        if (status == CLATTN_OK || last || (status != CLATTN_UNSUPPORTED && status != CLATTN_BUILD_FAILED))
+            return status;
+        refuse(plan, "fragment %s: %s", row->name, clattn_last_error());
+        release_steps(plan);
+        plan->fragment = row->otherwise;
+    }
+}
+
 static clattn_status fill_plan(clattn_plan *plan, const clattn_attention_desc *desc, const clattn_plan_params *params)
 {
     CLATTN_TRY(clattn_problem_init(&plan->problem, desc));
-    CLATTN_TRY(choose_fragment(plan, params->fragment));
-    CLATTN_TRY(compile_steps(plan, params));
+    if (params->fragment) {
+        CLATTN_TRY(take_fragment(plan, params->fragment));
+        CLATTN_TRY(compile_steps(plan, params));
+    } else {
+        CLATTN_TRY(compile_best(plan, params));
+    }
     CLATTN_TRY(clattn_workspace_of_bounds(plan, &plan->workspace_size));
     return warm_up(plan);
 }
@@ -241,7 +291,7 @@ static clattn_status fill_plan(clattn_plan *plan, const clattn_attention_desc *d
 bool clattn_plan_possible(const clattn_device *device, const clattn_problem *problem, char *reasons, size_t size)
 {
     const clattn_device_info *info = clattn_device_probed(device);
-    const clattn_fragment_id fragment = clattn_fragment_named(clattn_preferred_fragment(device));
+    const clattn_fragment_id fragment = clattn_fragment_for(device, problem);
     bool fits[2] = { false, false };
     size_t used = 0;
     reasons[0] = '\0';
@@ -284,8 +334,7 @@ clattn_status clattn_plan_build(clattn_device *device, const clattn_attention_de
 
 void clattn_plan_free(clattn_plan *plan)
 {
-    for (int kind = 0; kind < CLATTN_STEP_COUNT; kind++)
-        release_step(&plan->steps[kind]);
+    release_steps(plan);
     clattn_device_release(plan->device);
     free(plan->refused);
     free(plan);

@@ -61,7 +61,7 @@ static clattn_status open_shape(clattn_device *device, cl_command_queue queue, c
         subject->row = *row;
         subject->shape = clattn_subject_sizes_of(device, row, small);
         subject->kind = kind_of(row);
-        subject->fragment = clattn_fragment_named(clattn_preferred_fragment(device));
+        subject->fragment = clattn_subject_fragment(device, row, &subject->shape);
         describe(subject);
         status = subject->kind->open(subject, seed);
     }

@@ -60,6 +60,9 @@ extern const clattn_subject_kind clattn_attention_kind, clattn_append_kind, clat
 clattn_subject_sizes clattn_subject_sizes_of(const clattn_device *device, const clattn_subject_row *row, bool small);
 /* The description that plans of an attention row have: K and V hold one copy. */
 clattn_attention_desc clattn_subject_describe(const clattn_subject_row *row, const clattn_subject_sizes *shape);
+/* The fragment of its plans on the device. */
+clattn_fragment_id clattn_subject_fragment(const clattn_device *device, const clattn_subject_row *row,
+                                           const clattn_subject_sizes *shape);
 /* What a tile of a fragment has to fit. */
 clattn_tile_problem clattn_subject_problem_with(const clattn_subject_row *row, clattn_fragment_id fragment);
 

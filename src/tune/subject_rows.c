@@ -2,6 +2,7 @@
 /* The rows of subjects.def: their classes and their shapes. */
 #include <string.h>
 
+#include "plan/fragment.h"
 #include "tune/subject_internal.h"
 
 /* A GPU's shapes: so many times the batch, the queries and the keys. A prefill of 8 heads then has 512 groups of 128
@@ -135,10 +136,19 @@ static bool is_attention(const clattn_subject_row *row)
     return row->algorithm != CLATTN_ALGORITHM_APPEND && row->algorithm != CLATTN_ALGORITHM_GATHER;
 }
 
+clattn_fragment_id clattn_subject_fragment(const clattn_device *device, const clattn_subject_row *row,
+                                           const clattn_subject_sizes *shape)
+{
+    const clattn_attention_desc desc = clattn_subject_describe(row, shape);
+    clattn_problem problem;
+    if (!is_attention(row) || clattn_problem_init(&problem, &desc) != CLATTN_OK)
+        return clattn_fragment_named(clattn_preferred_fragment(device));
+    return clattn_fragment_for(device, &problem);
+}
+
 /* A row's description is right: a test opens each. */
 clattn_tuning_class clattn_subject_class(const clattn_device *device, const clattn_subject_row *row)
 {
-    const clattn_fragment_id fragment = clattn_fragment_named(clattn_preferred_fragment(device));
     if (!is_attention(row))
         return clattn_class_of_types(row->algorithm, row->q_dtype, row->k_dtype);
     const clattn_subject_sizes shape = clattn_subject_sizes_of(device, row, false);
@@ -146,7 +156,7 @@ clattn_tuning_class clattn_subject_class(const clattn_device *device, const clat
     clattn_problem problem;
     if (clattn_problem_init(&problem, &desc) != CLATTN_OK)
         return (clattn_tuning_class){ .algorithm = CLATTN_ALGORITHM_COUNT };
-    return clattn_class_of_problem(&problem, row->algorithm, fragment);
+    return clattn_class_of_problem(&problem, row->algorithm, clattn_fragment_for(device, &problem));
 }
 
 clattn_tile_problem clattn_subject_problem_with(const clattn_subject_row *row, clattn_fragment_id fragment)

@@ -73,7 +73,7 @@ static bool add_workspace(const harness *h, problem *p, outcome *out)
 
 bool step_plan(const harness *h, problem *p, clattn_plan **plan, outcome *out)
 {
-    static const char *const fragments[] = { NULL, "frag_lanes", "frag_scalar" };
+    static const char *const fragments[] = { NULL, "frag_lanes", "frag_scalar", "frag_nv_wgmma", "frag_nv_mma" };
     const test_case *c = &p->c;
     clattn_plan_params params =
         CLATTN_PLAN_PARAMS(.fragment = fragments[c->frag], .prefill_tile = c->ptile[0] ? c->ptile : NULL,

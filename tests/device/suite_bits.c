@@ -117,7 +117,7 @@ void suite_bits(harness *h)
 {
     static const char *const prefill = "batch=2,hq=4,hk=2,d=64,dv=64,q=70,kv=131,causal=1";
     static const char *const decode = "batch=2,hq=4,hk=1,d=64,dv=64,q=1,kv=900,split=192,sinks=1";
-    static const char *const fragments[] = { "frag_lanes", "frag_scalar" };
+    static const char *const fragments[] = { "frag_lanes", "frag_scalar", "frag_nv_wgmma", "frag_nv_mma" };
     for (int f = 0; f < LENGTH(fragments); f++) {
         char line[256];
         snprintf(line, sizeof(line), "%s,frag=%s", prefill, fragments[f]);

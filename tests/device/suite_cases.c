@@ -54,6 +54,12 @@ static const covering_factor programs_of_scalar = { {
     "qt=bf16,kt=f16,vt=f16,ot=bf16,d=41,dv=32",
 } };
 
+/* For tensor cores: types of Q, K and V, and head dims of one size class, of several, and at their ends. */
+static const covering_factor programs_of_tensor_cores[] = {
+    { { "qt=f16,kt=f16,vt=f16,ot=f16", "qt=bf16,kt=bf16,vt=bf16,ot=bf16" } },
+    { { "d=64,dv=64", "d=128,dv=128", "d=7,dv=9", "d=72,dv=80", "d=112,dv=16", "d=192,dv=128", "d=256,dv=256" } },
+};
+
 static const covering_factor compiled[] = {
     { { "qt=f32", "qt=f16", "qt=bf16" } },
     { { "kt=f32", "kt=f16", "kt=bf16" } },
@@ -110,6 +116,11 @@ static const covering_factor modifiers[] = {
     { { "q=2,kv=37", "q=33,kv=37" } },
     { { "frag=frag_lanes", "frag=frag_scalar" } },
 };
+
+/* The same for tensor cores. */
+static const covering_factor types_of_tensor_cores = { { "qt=f16,kt=f16,vt=f16,ot=f16",
+                                                         "qt=bf16,kt=bf16,vt=bf16,ot=bf16" } };
+static const covering_factor tensor_cores = { { "frag=frag_nv_wgmma", "frag=frag_nv_mma" } };
 
 void run_covering(harness *h, const covering_factor *factors, int count, int strength, const test_case *base, int most)
 {
@@ -187,6 +198,12 @@ void suite_pairwise(harness *h)
     run_pairs(h, &scalar, 1, "frag=frag_scalar,minq=1", 0);
 }
 
+void suite_tensor_cores(harness *h)
+{
+    run_pairs(h, programs_of_tensor_cores, LENGTH(programs_of_tensor_cores), "frag=frag_nv_wgmma", 0);
+    run_pairs(h, programs_of_tensor_cores, LENGTH(programs_of_tensor_cores), "frag=frag_nv_mma", 0);
+}
+
 void suite_sanitize(harness *h)
 {
     const covering_factor lanes = draw_programs_of_lanes(h);
@@ -199,6 +216,16 @@ void suite_masks3(harness *h)
 {
     const test_case base = case_from("batch=2,hq=2,hk=1,d=8,dv=8,mform=bhqk");
     run_covering(h, modifiers, LENGTH(modifiers), 3, &base, 0);
+}
+
+void suite_tensor_core_masks(harness *h)
+{
+    covering_factor factors[LENGTH(modifiers) + 1];
+    const test_case base = case_from("batch=2,hq=2,hk=1,d=8,dv=8,mform=bhqk");
+    memcpy(factors, modifiers, sizeof(modifiers));
+    factors[LENGTH(modifiers) - 1] = tensor_cores;
+    factors[LENGTH(modifiers)] = types_of_tensor_cores;
+    run_covering(h, factors, LENGTH(factors), 3, &base, 0);
 }
 
 void run_lines(harness *h, const char *base_line, const char *const *lines, int count)

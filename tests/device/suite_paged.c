@@ -27,6 +27,12 @@ static const covering_factor programs_of_scalar = { {
     "qt=bf16,kt=q8_0,vt=bf16,ot=bf16,d=64,dv=40",
 } };
 
+static const covering_factor programs_of_tensor_cores = { {
+    "qt=f16,kt=f16,vt=f16,ot=f16,d=64,dv=64",
+    "qt=bf16,kt=bf16,vt=bf16,ot=bf16,d=128,dv=128",
+    "qt=f16,kt=f16,vt=f16,ot=f16,d=80,dv=24",
+} };
+
 static const covering_factor arguments[] = {
     { { "kvform=table,kvmode=uniform", "kvform=table,kvmode=per_sequence", "kvform=heads,kvmode=per_sequence",
         "kvform=list" } },
@@ -130,6 +136,19 @@ void suite_paged_tiny(harness *h)
 {
     run_lines(h, "hq=4,hk=2,frag=frag_scalar", tiny_lines, LENGTH(tiny_lines));
     run_lines(h, "hq=4,hk=2,frag=frag_lanes", tiny_lines, LENGTH(tiny_lines));
+}
+
+void suite_tensor_cores_paged(harness *h)
+{
+    static const char *const fragments[] = { "frag_nv_wgmma", "frag_nv_mma" };
+    for (int f = 0; f < LENGTH(fragments); f++) {
+        char line[128];
+        snprintf(line, sizeof(line), "frag=%s", fragments[f]);
+        run_pairs(h, &programs_of_tensor_cores, line, 0);
+        run_as_dense(h, fragments[f], "d=64,dv=64,qt=f16,kt=f16,vt=f16,ot=f16");
+        snprintf(line, sizeof(line), "hq=4,hk=2,d=64,dv=40,frag=%s,qt=bf16,kt=bf16,vt=bf16,ot=bf16", fragments[f]);
+        run_lines(h, line, edge_lines, LENGTH(edge_lines));
+    }
 }
 
 /* For drivers on which even these take minutes. */

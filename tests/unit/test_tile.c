@@ -163,12 +163,55 @@ static uint64_t scalar_local_bytes(const scalar_tile *t, int32_t v_head_dim)
     return (uint64_t)floats * sizeof(float);
 }
 
+static bool is_tensor_core(clattn_fragment_id fragment)
+{
+    return fragment == CLATTN_FRAGMENT_NV_WGMMA || fragment == CLATTN_FRAGMENT_NV_MMA;
+}
+
+/* NV_TILES_BYTES of cl/frag_nv_wgmma.clh and cl/frag_nv_mma.clh, counted row by row, and what aligns them. */
+static uint64_t tensor_core_local_bytes(clattn_fragment_id fragment, const int32_t *p, int32_t head_dim,
+                                        int32_t v_head_dim)
+{
+    uint64_t q = 0, k = 0, v = 0;
+    for (int32_t dim = 0; dim < head_dim; dim += 64) {
+        q += (uint64_t)p[0] * 16 * 64 * 2;
+        k += (uint64_t)p[1] * 64 * 2;
+    }
+    for (int32_t dim = 0; dim < v_head_dim; dim += 64)
+        v += (uint64_t)p[1] * 64 * 2;
+    if (fragment == CLATTN_FRAGMENT_NV_WGMMA)
+        return q + 2 * k + 2 * v + 1024;
+    return (q > k + v ? q : k + v) + 1024;
+}
+
+static void counts_local_bytes_of_tensor_cores(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < LENGTH(rows); i++) {
+        const clattn_tile *tile = clattn_tile_row(i);
+        const clattn_fragment_id fragment = rows[i].fragment;
+        if (!is_tensor_core(fragment))
+            continue;
+        const int32_t *p = tile->parameters;
+        assert_int_equal(clattn_tile_rows(tile), p[0] * 16);
+        assert_int_equal(clattn_tile_keys(tile), p[1]);
+        assert_int_equal(clattn_tile_work_group_size(tile), p[0] * 32);
+        for (int32_t dim = 16; dim <= 256; dim += 16)
+            for (int32_t v = 16; v <= 256; v += 16) {
+                const clattn_tile_problem dense = { dim, v, false }, paged = { dim, v, true };
+                const uint64_t bytes = tensor_core_local_bytes(fragment, p, dim, v);
+                assert_int_equal(clattn_tile_local_bytes(tile, &dense), bytes);
+                assert_int_equal(clattn_tile_local_bytes(tile, &paged), bytes + 8 * (2 * (uint64_t)p[1] + 1));
+            }
+    }
+}
+
 static void sizes_are_the_kernels(void **state)
 {
     (void)state;
     for (size_t i = 0; i < LENGTH(rows); i++) {
         const clattn_tile *tile = clattn_tile_row(i);
-        if (clattn_fragment_row(rows[i].fragment)->role == CLATTN_ROLE_GROUP)
+        if (clattn_fragment_row(rows[i].fragment)->role == CLATTN_ROLE_GROUP || is_tensor_core(rows[i].fragment))
             continue;
         const bool is_scalar = rows[i].fragment == CLATTN_FRAGMENT_SCALAR;
         const lanes_tile l = lanes_of(&rows[i]);
@@ -283,7 +326,8 @@ static void last_rows_are_for_every_device(void **state)
             const clattn_tile *last = NULL;
             const clattn_fragment_id own =
                 clattn_fragment_of((clattn_fragment_id)fragment, (clattn_algorithm)algorithm);
-            if (clattn_fragment_row((clattn_fragment_id)fragment)->role != CLATTN_ROLE_PLAN)
+            if (clattn_fragment_row((clattn_fragment_id)fragment)->role != CLATTN_ROLE_PLAN ||
+                is_tensor_core((clattn_fragment_id)fragment)) /* what they cannot do, frag_scalar does */
                 continue;
             for (size_t i = 0; i < LENGTH(rows); i++)
                 if ((int)rows[i].algorithm == algorithm && rows[i].fragment == own)
@@ -310,7 +354,7 @@ static void refuses_over_limits(void **state)
         info.max_work_group_size = clattn_tile_work_group_size(tile);
         info.local_mem_size = clattn_tile_local_bytes(tile, &problem);
         assert_true(clattn_tile_fits(tile, &problem, &info, why, sizeof(why)));
-        if (info.local_mem_size > 0) {
+        if (info.local_mem_size > 0 && tile->fragment != CLATTN_FRAGMENT_NV_WGMMA) {
             info.local_mem_size--;
             assert_false(clattn_tile_fits(tile, &problem, &info, why, sizeof(why)));
             snprintf(number, sizeof(number), "%llu bytes", (unsigned long long)info.local_mem_size + 1);
@@ -338,6 +382,32 @@ static void refuses_what_registers_cannot_hold(void **state)
     assert_non_null(strstr(why, "176 sums"));
     assert_non_null(strstr(why, "160"));
     assert_true(clattn_tile_fits(&alone, &over, &info, why, sizeof(why)));
+}
+
+/* Of frag_nv_wgmma: Hopper gives a group 227 KiB of local memory, whatever its driver says, and 255 registers. */
+static void refuses_wgmma_tiles_over_hopper(void **state)
+{
+    (void)state;
+    static const struct {
+        clattn_tile tile;
+        clattn_tile_problem problem;
+        const char *why; /* NULL: it fits */
+    } cases[] = {
+        { { CLATTN_ALGORITHM_PREFILL, CLATTN_FRAGMENT_NV_WGMMA, 0, { 8, 128 } }, { 128, 128, true }, NULL },
+        { { CLATTN_ALGORITHM_PREFILL, CLATTN_FRAGMENT_NV_WGMMA, 0, { 8, 64 } }, { 256, 256, true }, NULL },
+        { { CLATTN_ALGORITHM_PREFILL, CLATTN_FRAGMENT_NV_WGMMA, 0, { 8, 128 } }, { 256, 128, true }, "local memory" },
+        { { CLATTN_ALGORITHM_PREFILL, CLATTN_FRAGMENT_NV_WGMMA, 0, { 8, 128 } }, { 128, 192, true }, "registers" },
+        { { CLATTN_ALGORITHM_PREFILL, CLATTN_FRAGMENT_NV_WGMMA, 0, { 12, 128 } }, { 64, 64, true }, NULL },
+        { { CLATTN_ALGORITHM_PREFILL, CLATTN_FRAGMENT_NV_WGMMA, 0, { 12, 128 } }, { 128, 128, true }, "registers" },
+    };
+    clattn_device_info info = plain_device();
+    info.local_mem_size = 49152;
+    for (size_t i = 0; i < LENGTH(cases); i++) {
+        char why[256] = "";
+        const bool fits = clattn_tile_fits(&cases[i].tile, &cases[i].problem, &info, why, sizeof(why));
+        assert_int_equal(fits, cases[i].why == NULL);
+        assert_true(fits || strstr(why, cases[i].why));
+    }
 }
 
 /* Every combination once, from the first parameter's least value to the last's largest. */
@@ -469,6 +539,7 @@ int main(void)
         cmocka_unit_test(decode_may_have_its_own_fragment),
         cmocka_unit_test(names_are_unique_and_whole),
         cmocka_unit_test(writes_names_and_options),
+        cmocka_unit_test(counts_local_bytes_of_tensor_cores),
         cmocka_unit_test(sizes_are_the_kernels),
         cmocka_unit_test(counts_local_bytes_of_any_tile),
         cmocka_unit_test(parameters_divide_as_the_fragments_ask),
@@ -477,6 +548,7 @@ int main(void)
         cmocka_unit_test(last_rows_are_for_every_device),
         cmocka_unit_test(refuses_over_limits),
         cmocka_unit_test(refuses_what_registers_cannot_hold),
+        cmocka_unit_test(refuses_wgmma_tiles_over_hopper),
         cmocka_unit_test(points_are_the_product_of_the_values),
         cmocka_unit_test(defaults_are_points),
         cmocka_unit_test(spaces_have_points_enough),

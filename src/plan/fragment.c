@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "plan/fragment.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* Of the two for tensor cores: O and the tiles of wider heads fit neither registers nor local memory. */
+#define MAX_HEAD_DIM 256
+
+static bool runs_tensor_cores(const clattn_device_info *info, clattn_fragment_id fragment)
+{
+    int version = 0;
+    if (!strstr(info->vendor, "NVIDIA") || sscanf(info->architecture, "sm_%d", &version) != 1)
+        return false;
+    return fragment == CLATTN_FRAGMENT_NV_WGMMA ? version == 90 : version >= 80;
+}
+
+bool clattn_fragment_takes(clattn_fragment_id fragment, const clattn_problem *problem, const clattn_device_info *info,
+                           char *why, size_t why_size)
+{
+    const clattn_attention_desc *d = &problem->desc;
+    const bool halves = d->q_dtype == CLATTN_F16 || d->q_dtype == CLATTN_BF16;
+    why[0] = '\0';
+    if (fragment != CLATTN_FRAGMENT_NV_WGMMA && fragment != CLATTN_FRAGMENT_NV_MMA)
+        return true;
+    if (!runs_tensor_cores(info, fragment))
+        snprintf(why, why_size, "%s needs an NVIDIA GPU of %s; the architecture is '%s'",
+                 clattn_fragment_row(fragment)->name,
+                 fragment == CLATTN_FRAGMENT_NV_WGMMA ? "sm_90" : "sm_80 or newer", info->architecture);
+    else if (!halves || d->k_dtype != d->q_dtype || d->v_dtype != d->q_dtype || d->o_dtype != d->q_dtype)
+        snprintf(why, why_size, "%s needs Q, K, V and O in f16, or all in bf16; they are %s, %s, %s, %s",
+                 clattn_fragment_row(fragment)->name, clattn_dtype_name(d->q_dtype), clattn_dtype_name(d->k_dtype),
+                 clattn_dtype_name(d->v_dtype), clattn_dtype_name(d->o_dtype));
+    else if (d->head_dim > MAX_HEAD_DIM || d->v_head_dim > MAX_HEAD_DIM)
+        snprintf(why, why_size, "%s needs head dims up to %d; they are %d and %d", clattn_fragment_row(fragment)->name,
+                 MAX_HEAD_DIM, (int)d->head_dim, (int)d->v_head_dim);
+    return why[0] == '\0';
+}
+
+clattn_fragment_id clattn_fragment_for(const clattn_device *device, const clattn_problem *problem)
+{
+    clattn_fragment_id fragment = clattn_fragment_named(clattn_preferred_fragment(device));
+    char why[128];
+    while (!clattn_fragment_takes(fragment, problem, clattn_device_probed(device), why, sizeof(why)))
+        fragment = clattn_fragment_row(fragment)->otherwise;
+    return fragment;
+}
