@@ -57,12 +57,19 @@ def find_machine(fma):
     return next((machine for machine in MACHINES if machine.is_this(cpu, fma)), None)
 
 
-def crippled(machine, shape, rates):
-    """A line for each peer that is too slow here; `rates`: {peer: GFLOP/s}."""
-    lines = []
-    for peer, rate in rates.items():
-        expected = machine.expected(peer, shape) if machine else None
-        if expected and rate < (1 - TOLERANCE) * expected:
-            lines.append(f"{shape.name}: {peer} reaches {rate:.0f} GFLOP/s; on {machine.name} it has reached "
-                         f"{expected:.0f}")
-    return lines
+def slow(row, expected, where):
+    """A line for each peer that is too slow; `expected`: {peer: rate there, or None}."""
+    return [f"{row.shape.name}: {peer} reaches {row.rates[peer]:.0f} {row.unit}; on {where} it has reached {rate:.0f}"
+            for peer, rate in expected.items() if rate and row.rates.get(peer, rate) < (1 - TOLERANCE) * rate]
+
+
+def crippled(machine, row):
+    return slow(row, {peer: machine.expected(peer, row.shape) for peer in row.rates}, machine.name) if machine else []
+
+
+# The same of GPUs, by device name: {row: {peer: rate, in the row's unit}}.
+GPUS = {}
+
+
+def crippled_gpu(row):
+    return slow(row, GPUS.get(row.device, {}).get(row.shape.name, {}), row.device)
