@@ -104,7 +104,8 @@ def check_calls(report):
 def check_gpu_row(report):
     times = lambda: turns.measure([Runner("clattn", 0.5, []), Runner("near", 1.0, [])], 0.01)
     row = gpu.Row(make_shape(), make_measured(times()), {}, 40.0)
-    report.check((row.ours, row.unit, row.rates, row.of_copy) == (0.2, "TFLOP/s", {"near": 0.1}, None), f"{row.as_json()}")
+    got = (row.ours, row.unit, row.rates, row.of_copy)
+    report.check(got == (0.2, "TFLOP/s", {"near": 0.1}, None), f"a row of FLOP: {got}")
     row = gpu.Row(make_shape(), make_measured(times(), "copy"), {}, 40.0)
     report.check((row.ours, row.unit, row.of_copy) == (20.0, "GB/s", 0.5), f"{row.as_json()}")
     object_ = row.as_json()
@@ -136,7 +137,7 @@ def check_shapes(report):
     for suite in ("cpu", "gpu"):
         rows = shapes.read_list(COMMAND, suite)
         names = {row.name for row in rows}
-        report.check(len(names) == len(rows) > 20, f"rows of {suite} have names of their own: {len(names)} of {len(rows)}")
+        report.check(len(names) == len(rows) > 20, f"names of {suite}'s rows: {len(names)} of {len(rows)}")
     row = next(row for row in rows if row.kv_dtype == "q8_0" and row.op == "decode" and row.batch == 64)
     name = "decode f16/q8_0 batch 64 heads 32/8 q 1 kv 4096 dim 128 causal page 16"
     words = " ".join(row.arguments())

@@ -35,8 +35,8 @@ def compare_clblast(command, shape, options):
 
 
 def measure_row(command, shape, options):
-    measured = measuring.measure(peer_clattn.Runner(command, shape), lambda copies: shapes.Numbers(shape, copies), PEERS,
-                                 options.seconds)
+    clattn = peer_clattn.Runner(command, shape)
+    measured = measuring.measure(clattn, lambda copies: shapes.Numbers(shape, copies), PEERS, options.seconds)
     return report.Row(shape, measured, find_errors(command, measured), compare_clblast(command, shape, options))
 
 

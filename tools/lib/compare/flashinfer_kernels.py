@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Compiles the kernels of FlashInfer that the GPU's rows use, without a GPU, into a folder: NAME/NAME.so each, as FlashInfer
-looks for them. usage: flashinfer_kernels.py FOLDER"""
+"""Compiles the kernels of FlashInfer that the GPU's rows use, without a GPU, into a folder: NAME/NAME.so each, as
+FlashInfer looks for them. usage: flashinfer_kernels.py FOLDER"""
 import pathlib
 import shutil
 import sys

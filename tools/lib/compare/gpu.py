@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""tools/compare-gpu, once it has what it needs: the rows of `clattn bench --suite gpu` beside PyTorch and FlashInfer."""
+"""tools/compare-gpu, once packed: the rows of `clattn bench --suite gpu` beside PyTorch and FlashInfer."""
 import sys
 
 import arguments
@@ -25,7 +25,7 @@ class Row(report.Row):
 
 
 class Table(report.Table):
-    """The peers differ from row to row, so that each stands with its name: its rate, and how many times that clattn has."""
+    """The peers differ from row to row: each stands with its name, its rate, and how many times that clattn has."""
 
     def __init__(self):
         super().__init__((), {}, ERROR_COLUMNS, row_columns=72)
@@ -61,8 +61,8 @@ def find_errors(command, measured):
     errors = {"clattn": numbers.errors_of(command.attend(numbers)), "low precision": numbers.errors_of_dtype(),
               **measured.errors}
     if shape.dtype != "f32" and not errors["clattn"][0] <= 2 * errors["low precision"][0]:
-        raise measuring.Wrong(f"{shape.name}: clattn is off by {errors['clattn'][0]:.2g}, more than twice what the same "
-                              f"steps in {shape.dtype} are, {errors['low precision'][0]:.2g}")
+        raise measuring.Wrong(f"{shape.name}: clattn is off by {errors['clattn'][0]:.2g}, attention in {shape.dtype} "
+                              f"by {errors['low precision'][0]:.2g}; twice that is the most")
     return errors
 
 
@@ -80,7 +80,7 @@ class Comparison:
                                      self.options.seconds, MOST_ROUNDS)
         row = Row(shape, measured, find_errors(self.command, measured), self.copy)
         if row.device != numbers.device_name():
-            raise measuring.Wrong(f"clattn runs on {row.device}, the others on {numbers.device_name()}; they have to be "
+            raise measuring.Wrong(f"clattn runs on {row.device}, the others on {numbers.device_name()}; it has to be "
                                   "one device")
         return row
 

@@ -47,6 +47,10 @@ def format_ratio(ratio):
     return f"{ratio:.2f}" if ratio else ""
 
 
+def format_errors(errors):
+    return f"{errors[0]:11.2e}{errors[1]:9.1e}" if errors else f"{'':20}"
+
+
 class Table:
     """`peers` have a column each; `ratios`: {title: function of a row}; `errors`: whose are printed, a column each."""
 
@@ -75,8 +79,7 @@ class Table:
         titles = "".join(f"{name:>20}" for name in self.errors)
         print(f"\n{'error against float64: largest, root mean square':{self.row_columns}}{titles}")
         for row in rows:
-            cells = "".join(f"{row.errors[name][0]:11.2e}{row.errors[name][1]:9.1e}" if name in row.errors else f"{'':20}"
-                            for name in self.errors)
+            cells = "".join(format_errors(row.errors.get(name)) for name in self.errors)
             print(f"{row.shape.name:{self.row_columns}}{cells}")
 
 

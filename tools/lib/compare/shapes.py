@@ -37,7 +37,8 @@ class Shape:
         pages = f" page {self.page_size}" if self.page_size else ""
         types = self.dtype if self.kv_dtype == self.dtype else f"{self.dtype}/{self.kv_dtype}"
         if not self.attends:
-            return f"{self.op} {types} batch {self.batch} heads {self.kv_heads} n {self.kv_len} dim {self.head_dim}{pages}"
+            heads = self.kv_heads
+            return f"{self.op} {types} batch {self.batch} heads {heads} n {self.kv_len} dim {self.head_dim}{pages}"
         mask = f"window {self.window[0]},{self.window[1]}" if self.window else "causal" if self.causal else "full"
         heads = f"{self.q_heads}/{self.kv_heads}"
         lengths = f"n {self.kv_len}" if self.square else f"q {self.q_len} kv {self.kv_len}"
@@ -86,7 +87,8 @@ def choose(rows, options):
     """Those whose names have all of --only in them; with --list it prints them."""
     chosen = [shape for shape in rows if all(text in shape.name for text in options.only)]
     if not chosen:
-        sys.exit(f"{options.tool}: --only is {' '.join(options.only)}, which no row's name has in it; --list prints them")
+        words = " ".join(options.only)
+        sys.exit(f"{options.tool}: --only is {words}, which no row's name has in it; --list prints the names")
     if options.list:
         print(*(shape.name for shape in chosen), sep="\n")
     return chosen
@@ -116,7 +118,7 @@ class Numbers:
         return torch.linspace(0, self.shape.q_len - 1, count, dtype=torch.float64).round().long()
 
     def attend_rows(self, dtype):
-        """The first sequence's sampled rows, [q_heads, samples, dim], every step in `dtype`, of the operands as stored."""
+        """The first sequence's sampled rows, [q_heads, samples, dim], of the operands as stored, in steps of `dtype`."""
         shape, rows = self.shape, self.samples()
         hidden, group = (~shape.kept(rows)).to(self.device), shape.q_heads // shape.kv_heads
         out = []
