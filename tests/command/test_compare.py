@@ -138,6 +138,8 @@ def check_shapes(report):
         rows = shapes.read_list(COMMAND, suite)
         names = {row.name for row in rows}
         report.check(len(names) == len(rows) > 20, f"names of {suite}'s rows: {len(names)} of {len(rows)}")
+    unknown = {name for figures in known.GPUS.values() for name in figures} - names
+    report.check(not unknown, f"figures are known of rows that are none: {unknown}")
     row = next(row for row in rows if row.kv_dtype == "q8_0" and row.op == "decode" and row.batch == 64)
     name = "decode f16/q8_0 batch 64 heads 32/8 q 1 kv 4096 dim 128 causal page 16"
     words = " ".join(row.arguments())

@@ -433,6 +433,7 @@ static bool take_options(tester *t, int argc, char **argv)
 int main(int argc, char **argv)
 {
     static tester t;
+    char again[512]; /* how a failed case is run again */
     point one;
     t = (tester){ .h = { .program = argv[0], .suite = "subjects" },
                   .options = { DEFAULT_POINTS, DEFAULT_SECONDS, 0, (uint64_t)time(NULL), NULL } };
@@ -443,6 +444,9 @@ int main(int argc, char **argv)
         return 77;
     }
     printf("# seed %" PRIu64 "\n", t.options.seed);
+    if (t.options.repeat > 0)
+        snprintf(again, sizeof(again), "%s --repeat %d", argv[0], t.options.repeat);
+    t.h.program = t.options.repeat > 0 ? again : argv[0];
     t.random = (ref_random){ t.options.seed };
     t.deadline = t.options.seconds > 0 ? time(NULL) + t.options.seconds : 0;
     if (t.options.one)

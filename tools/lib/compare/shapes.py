@@ -118,7 +118,7 @@ class Numbers:
         return torch.linspace(0, self.shape.q_len - 1, count, dtype=torch.float64).round().long()
 
     def attend_rows(self, dtype):
-        """The first sequence's sampled rows, [q_heads, samples, dim], of the operands as stored, in steps of `dtype`."""
+        """The first sequence's sampled rows, [q_heads, samples, dim], of operands as stored, in steps of `dtype`."""
         shape, rows = self.shape, self.samples()
         hidden, group = (~shape.kept(rows)).to(self.device), shape.q_heads // shape.kv_heads
         out = []
