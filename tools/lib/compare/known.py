@@ -89,6 +89,7 @@ H100 = {
     "decode f16 batch 64 heads 32/8 q 1 kv 4096 dim 128 causal page 16": {"flashinfer": 2916, "flashinfer fa2": 2967},
     "decode f16 batch 64 heads 32/8 q 1 kv 4096 dim 128 causal page 1": {"flashinfer": 2882, "flashinfer fa2": 2932},
     "decode f16 batch 128 heads 32/8 q 1 kv 1024 dim 128 causal page 16": {"flashinfer": 2913, "flashinfer fa2": 2869},
+    "decode f16 batch 64 heads 32/8 q 1 kv 4096 dim 64 causal page 16": {"flashinfer": 2634, "flashinfer fa2": 2710},
     "decode f16 batch 16 heads 32/32 q 1 kv 4096 dim 128 causal page 16": {"flashinfer": 3027, "flashinfer fa2": 2991},
     "decode f16 batch 1 heads 32/8 q 1 kv 32768 dim 128 causal page 16": {"flashinfer": 2421, "flashinfer fa2": 2443},
     "decode f16 batch 1 heads 32/8 q 1 kv 4096 dim 128 causal page 16": {"flashinfer": 1479, "flashinfer fa2": 1391},
