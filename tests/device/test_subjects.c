@@ -222,15 +222,24 @@ static int list_spaces(space spaces[MAX_SPACES])
     return count;
 }
 
-/* Of the fragments that the device prefers, and of those that every device has. */
-static bool tuner_takes(const tester *t, const clattn_tile *tile, const clattn_tile_problem *dims)
+/* The row's own fragment, those that plans have where it fails, and the one for every device. */
+static bool has_fragment(const tester *t, const clattn_subject_row *row, const clattn_tile *tile)
 {
-    const clattn_fragment_id preferred = clattn_fragment_named(clattn_preferred_fragment(t->h.device));
-    const bool has_fragment = clattn_fragment_row(tile->fragment)->role == CLATTN_ROLE_GROUP ||
-                              tile->fragment == clattn_fragment_of(preferred, tile->algorithm) ||
-                              tile->fragment == clattn_fragment_of(CLATTN_FRAGMENT_SCALAR, tile->algorithm);
+    const clattn_subject_sizes sizes = clattn_subject_sizes_of(t->h.device, row, BATCH);
+    clattn_fragment_id fragment = clattn_subject_fragment(t->h.device, row, &sizes);
+    while (clattn_fragment_of(fragment, tile->algorithm) != tile->fragment &&
+           clattn_fragment_row(fragment)->otherwise != fragment)
+        fragment = clattn_fragment_row(fragment)->otherwise;
+    return clattn_fragment_of(fragment, tile->algorithm) == tile->fragment ||
+           clattn_fragment_of(CLATTN_FRAGMENT_SCALAR, tile->algorithm) == tile->fragment;
+}
+
+static bool tuner_takes(const tester *t, const clattn_subject_row *row, const clattn_tile *tile,
+                        const clattn_tile_problem *dims)
+{
     char why[256];
-    return has_fragment && clattn_tile_suits(tile, dims, clattn_device_probed(t->h.device), why, sizeof(why));
+    return has_fragment(t, row, tile) &&
+           clattn_tile_suits(tile, dims, clattn_device_probed(t->h.device), why, sizeof(why));
 }
 
 /* Whether the row's problem can have the tile; decode's tile has to hold its queries, see clattn_trial_open. */
@@ -239,7 +248,7 @@ static bool row_takes(const tester *t, const clattn_subject_row *row, const clat
     char why[256];
     const clattn_tile_problem dims = clattn_subject_problem_with(row, tile->fragment);
     const clattn_subject_sizes sizes = clattn_subject_sizes_of(t->h.device, row, BATCH);
-    return row->algorithm == tile->algorithm && (t->options.repeat == 0 || tuner_takes(t, tile, &dims)) &&
+    return row->algorithm == tile->algorithm && (t->options.repeat == 0 || tuner_takes(t, row, tile, &dims)) &&
            (tile->algorithm != CLATTN_ALGORITHM_DECODE ||
             clattn_tile_rows(tile) >= sizes.q_len * sizes.q_heads / sizes.kv_heads) &&
            clattn_tile_fits(tile, &dims, clattn_device_probed(t->h.device), why, sizeof(why));
