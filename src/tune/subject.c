@@ -51,7 +51,7 @@ static clattn_status retain(clattn_subject *subject, clattn_device *device, cl_c
 }
 
 static clattn_status open_shape(clattn_device *device, cl_command_queue queue, const clattn_subject_row *row,
-                                bool small, uint64_t seed, clattn_subject **out)
+                                int32_t small_batch, uint64_t seed, clattn_subject **out)
 {
     clattn_subject *subject = calloc(1, sizeof(*subject));
     if (!subject)
@@ -59,7 +59,7 @@ static clattn_status open_shape(clattn_device *device, cl_command_queue queue, c
     clattn_status status = retain(subject, device, queue);
     if (status == CLATTN_OK) {
         subject->row = *row;
-        subject->shape = clattn_subject_sizes_of(device, row, small);
+        subject->shape = clattn_subject_sizes_of(device, row, small_batch);
         subject->kind = kind_of(row);
         subject->fragment = clattn_subject_fragment(device, row, &subject->shape);
         describe(subject);
@@ -76,13 +76,13 @@ static clattn_status open_shape(clattn_device *device, cl_command_queue queue, c
 clattn_status clattn_subject_open(clattn_device *device, cl_command_queue queue, const clattn_subject_row *row,
                                   uint64_t seed, clattn_subject **out)
 {
-    return open_shape(device, queue, row, false, seed, out);
+    return open_shape(device, queue, row, 0, seed, out);
 }
 
 clattn_status clattn_subject_open_small(clattn_device *device, cl_command_queue queue, const clattn_subject_row *row,
-                                        uint64_t seed, clattn_subject **out)
+                                        int32_t batch, uint64_t seed, clattn_subject **out)
 {
-    return open_shape(device, queue, row, true, seed, out);
+    return open_shape(device, queue, row, batch, seed, out);
 }
 
 void clattn_subject_close(clattn_subject *subject)

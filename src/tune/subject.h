@@ -36,9 +36,9 @@ typedef struct clattn_subject clattn_subject;
  * CLATTN_OPENCL_ERROR. */
 clattn_status clattn_subject_open(clattn_device *device, cl_command_queue queue, const clattn_subject_row *row,
                                   uint64_t seed, clattn_subject **out);
-/* The same of a tiny shape: for checking candidates, not for timing them. */
+/* The same of a tiny shape, of `batch` sequences: for checking candidates, not for timing them. */
 clattn_status clattn_subject_open_small(clattn_device *device, cl_command_queue queue, const clattn_subject_row *row,
-                                        uint64_t seed, clattn_subject **out);
+                                        int32_t batch, uint64_t seed, clattn_subject **out);
 void clattn_subject_close(clattn_subject *subject);
 
 /* "batch 1, q_heads 8, ...": belongs to the subject. */

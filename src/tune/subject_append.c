@@ -130,7 +130,8 @@ static clattn_status open_append(clattn_subject *subject, uint64_t seed)
     a->num_wanted = rows < period ? rows : period;
     subject->work = (double)(PLANES * tokens * heads * (a->src_row + a->cache_row));
     subject->copies = clattn_subject_wanted_copies(subject, subject->work);
-    subject->got = clattn_subject_memory(PLANES * a->cache_size);
+    subject->got_size = PLANES * a->cache_size;
+    subject->got = clattn_subject_memory(subject->got_size);
     if (!subject->got)
         return CLATTN_OUT_OF_MEMORY;
     CLATTN_TRY(make_slots(subject, &random));

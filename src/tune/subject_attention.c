@@ -96,7 +96,8 @@ static clattn_status make_numbers(clattn_subject *subject, ref_random *random)
     a->host_q = clattn_subject_memory(a->q_size);
     a->host_k = clattn_subject_memory(kv_size);
     a->host_v = clattn_subject_memory(kv_size);
-    subject->got = clattn_subject_memory(a->o_size);
+    subject->got_size = a->o_size;
+    subject->got = clattn_subject_memory(subject->got_size);
     if (!a->host_q || !a->host_k || !a->host_v || !subject->got)
         return CLATTN_OUT_OF_MEMORY;
     clattn_fill_rows(a->host_q, a->desc.q_dtype, (int64_t)s->batch * s->q_heads * s->q_len, s->head_dim, 1.0, random);

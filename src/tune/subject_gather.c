@@ -109,7 +109,8 @@ static clattn_status open_gather(clattn_subject *subject, uint64_t seed)
     g->num_wanted = rows < period ? rows : period;
     subject->work = (double)(tokens * heads * (g->cache_row + g->out_row));
     subject->copies = clattn_subject_wanted_copies(subject, subject->work);
-    subject->got = clattn_subject_memory(g->out_size);
+    subject->got_size = g->out_size;
+    subject->got = clattn_subject_memory(subject->got_size);
     if (!subject->got)
         return CLATTN_OUT_OF_MEMORY;
     CLATTN_TRY(make_tables(subject, &random));

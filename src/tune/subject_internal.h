@@ -29,7 +29,8 @@ struct clattn_subject {
     clattn_fragment_id fragment; /* of plans */
     int32_t copies;              /* of what is read or written; those of memory-bound calls exceed the caches */
     double work;
-    char *got; /* what the last run of a check wrote */
+    char *got; /* what the last run of a check wrote, got_size bytes */
+    size_t got_size;
     void *own; /* the kind's */
     char text[160];
 };
@@ -44,7 +45,7 @@ struct clattn_trial {
 };
 
 struct clattn_subject_kind {
-    /* Sets own, got, copies and work. What it made is freed by close(), which is called in either case. */
+    /* Sets own, got, got_size, copies and work. What it made is freed by close(), which is called in either case. */
     clattn_status (*open)(clattn_subject *subject, uint64_t seed);
     void (*close)(clattn_subject *subject);
     clattn_status (*build)(clattn_trial *trial);
@@ -57,7 +58,9 @@ struct clattn_subject_kind {
 
 extern const clattn_subject_kind clattn_attention_kind, clattn_append_kind, clattn_gather_kind;
 
-clattn_subject_sizes clattn_subject_sizes_of(const clattn_device *device, const clattn_subject_row *row, bool small);
+/* small_batch: sequences of the tiny shape; 0: the timed one. */
+clattn_subject_sizes clattn_subject_sizes_of(const clattn_device *device, const clattn_subject_row *row,
+                                             int32_t small_batch);
 /* The description that plans of an attention row have: K and V hold one copy. */
 clattn_attention_desc clattn_subject_describe(const clattn_subject_row *row, const clattn_subject_sizes *shape);
 /* The fragment of its plans on the device. */

@@ -36,11 +36,11 @@ const clattn_subject_row *clattn_subject_row_at(size_t i)
 
 /* More than one tile of queries, several splits of keys, and a tail in each. One query a kv head fits decode tiles of
  * any size. */
-static void shrink(const clattn_subject_row *row, clattn_subject_sizes *shape)
+static void shrink(const clattn_subject_row *row, int32_t batch, clattn_subject_sizes *shape)
 {
     const int32_t group = row->paged ? row->q_heads / row->kv_heads : 1;
     shape->small = true;
-    shape->batch = 2;
+    shape->batch = batch;
     shape->kv_heads = 2;
     shape->q_heads = 2 * group;
     shape->q_len = row->q_len > 1 ? 150 : 1;
@@ -73,7 +73,8 @@ static void scale_up(const clattn_device *device, const clattn_subject_row *row,
         shape->batch /= 2;
 }
 
-clattn_subject_sizes clattn_subject_sizes_of(const clattn_device *device, const clattn_subject_row *row, bool small)
+clattn_subject_sizes clattn_subject_sizes_of(const clattn_device *device, const clattn_subject_row *row,
+                                             int32_t small_batch)
 {
     clattn_subject_sizes shape = { .batch = row->batch,
                                    .q_heads = row->q_heads,
@@ -83,8 +84,8 @@ clattn_subject_sizes clattn_subject_sizes_of(const clattn_device *device, const 
                                    .head_dim = row->head_dim,
                                    .page_size = row->paged ? PAGE_SIZE : 0,
                                    .split_size = row->algorithm == CLATTN_ALGORITHM_COMBINE ? COMBINE_SPLIT_SIZE : 0 };
-    if (small)
-        shrink(row, &shape);
+    if (small_batch > 0)
+        shrink(row, small_batch, &shape);
     else
         scale_up(device, row, &shape);
     return shape;
@@ -151,7 +152,7 @@ clattn_tuning_class clattn_subject_class(const clattn_device *device, const clat
 {
     if (!is_attention(row))
         return clattn_class_of_types(row->algorithm, row->q_dtype, row->k_dtype);
-    const clattn_subject_sizes shape = clattn_subject_sizes_of(device, row, false);
+    const clattn_subject_sizes shape = clattn_subject_sizes_of(device, row, 0);
     const clattn_attention_desc desc = clattn_subject_describe(row, &shape);
     clattn_problem problem;
     if (clattn_problem_init(&problem, &desc) != CLATTN_OK)

@@ -74,6 +74,14 @@ def check_list(report):
     report.check(not set(wanted) - has, f"--list lacks {sorted(map(str, set(wanted) - has))}")
     report.check({row["dtype"] for row in rows if "window" in row} == {"f32", "f16"}, "--list lacks windows")
     report.check(any(1 < row.get("q_len", 0) < 16 for row in rows), "--list lacks rows of few queries")
+    rows = [json.loads(line) for line in run("bench", "--suite", "gpu", "--list", "--json").stdout.splitlines()]
+    has = {tuple(row.get(name) for name in names) for row in rows}
+    wanted = [("attention", dtype, dtype, batch, n, n, dim, causal, None) for dtype in ("f16", "bf16")
+              for batch, n, dim, causal in ((4, 2048, 128, True), (2, 4096, 128, True), (1, 8192, 128, True),
+                                            (1, 8192, 128, False), (2, 4096, 64, True))]
+    wanted += [("decode", "f16", kv_dtype, 64, 1, 4096, 128, True, page) for kv_dtype, page in
+               (("f16", 16), ("f16", 1), ("q8_0", 16))]
+    report.check(not set(wanted) - has, f"--list of gpu lacks {sorted(map(str, set(wanted) - has))}")
     for suite in ("cpu", "gpu"):
         table = run("bench", "--suite", suite, "--list").stdout.splitlines()
         count = len(run("bench", "--suite", suite, "--list", "--json").stdout.splitlines())

@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* What the tuner measures: every row of subjects.def opens and has a default; points of the search spaces, drawn by a
  * printed seed, are right on tiny shapes; and a result that is not right is noticed. Exit status 0, 1 for a failure,
- * 77 without a device. */
+ * 77 without a device.
+ *
+ * With --repeat N each point also runs N times on one batch, whose bits have to be the same each time, and only points
+ * run that the tuner may choose on this device. A group that reads local memory before another work-item wrote it, or
+ * after, gives other bits sooner or later. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,10 +19,14 @@
 #define DEFAULT_SECONDS 100
 #define MAX_SPACES      16
 #define LEAST_ROWS      48
-#define NAME_SIZE       192
+/* Sequences of the tiny shapes; those that repeat are to fill a device. */
+#define BATCH        2
+#define REPEAT_BATCH 32
+#define NAME_SIZE    192
 
 typedef struct options {
     int points, seconds; /* seconds 0: no end */
+    int repeat;          /* runs with equal bits; 0: none */
     uint64_t seed;
     const char *one; /* a case's line */
 } options;
@@ -77,6 +85,21 @@ static void enqueue_turns(tester *t, clattn_trial *trial, outcome *out)
     clFinish(t->h.in_order);
 }
 
+/* The timed case again: it was the check's last one, so that its bits are at hand. */
+static void check_bits(const tester *t, clattn_trial *trial, outcome *out)
+{
+    const clattn_subject *subject = trial->subject;
+    const clattn_subject_kind *kind = subject->kind;
+    char *first = t->options.repeat > 0 ? malloc(subject->got_size) : NULL;
+    if (first)
+        memcpy(first, subject->got, subject->got_size);
+    for (int n = 0; first && n < t->options.repeat && out->verdict == PASSED; n++)
+        if (outcome_ok(out, kind->run_case(trial, kind->cases - 1), "run_case") &&
+            memcmp(first, subject->got, subject->got_size) != 0)
+            outcome_fail(out, "run %d gave other bits than the first", n + 2);
+    free(first);
+}
+
 static void check_trial(tester *t, clattn_subject *subject, const clattn_candidate *candidate, outcome *out)
 {
     clattn_trial *trial = NULL;
@@ -92,8 +115,16 @@ static void check_trial(tester *t, clattn_subject *subject, const clattn_candida
     if (outcome_ok(out, clattn_trial_check(trial, &right, why, sizeof(why)), "clattn_trial_check") && !right)
         outcome_fail(out, "%s", why);
     if (out->verdict == PASSED)
+        check_bits(t, trial, out);
+    if (out->verdict == PASSED)
         enqueue_turns(t, trial, out);
     clattn_trial_close(trial);
+}
+
+static clattn_status open_row(const tester *t, size_t row, uint64_t seed, clattn_subject **out)
+{
+    return clattn_subject_open_small(t->h.device, t->h.in_order, clattn_subject_row_at(row),
+                                     t->options.repeat > 0 ? REPEAT_BATCH : BATCH, seed, out);
 }
 
 static void run_point(tester *t, const point *p)
@@ -103,10 +134,7 @@ static void run_point(tester *t, const point *p)
     char name[NAME_SIZE];
     name_of(p, name);
     t->h.suite = "tiles";
-    if (outcome_ok(
-            &out,
-            clattn_subject_open_small(t->h.device, t->h.in_order, clattn_subject_row_at(p->row), p->seed, &subject),
-            "clattn_subject_open_small")) {
+    if (outcome_ok(&out, open_row(t, p->row, p->seed, &subject), "clattn_subject_open_small")) {
         check_trial(t, subject, &p->candidate, &out);
         clattn_subject_close(subject);
     }
@@ -153,9 +181,7 @@ static void check_default(tester *t, size_t row)
     point p = { .row = row, .seed = t->options.seed };
     char why[256] = "", name[64];
     snprintf(name, sizeof(name), "row %zu and its default", row);
-    if (outcome_ok(&out,
-                   clattn_subject_open_small(t->h.device, t->h.in_order, clattn_subject_row_at(row), p.seed, &subject),
-                   "clattn_subject_open_small")) {
+    if (outcome_ok(&out, open_row(t, row, p.seed, &subject), "clattn_subject_open_small")) {
         const clattn_tile_problem dims = clattn_subject_tile_problem(subject);
         if (outcome_ok(&out, clattn_subject_default(subject, &p.candidate), "clattn_subject_default") &&
             (!clattn_tile_in_space(&p.candidate.tile, why, sizeof(why)) ||
@@ -196,13 +222,33 @@ static int list_spaces(space spaces[MAX_SPACES])
     return count;
 }
 
+/* The row's own fragment, those that plans have where it fails, and the one for every device. */
+static bool has_fragment(const tester *t, const clattn_subject_row *row, const clattn_tile *tile)
+{
+    const clattn_subject_sizes sizes = clattn_subject_sizes_of(t->h.device, row, BATCH);
+    clattn_fragment_id fragment = clattn_subject_fragment(t->h.device, row, &sizes);
+    while (clattn_fragment_of(fragment, tile->algorithm) != tile->fragment &&
+           clattn_fragment_row(fragment)->otherwise != fragment)
+        fragment = clattn_fragment_row(fragment)->otherwise;
+    return clattn_fragment_of(fragment, tile->algorithm) == tile->fragment ||
+           clattn_fragment_of(CLATTN_FRAGMENT_SCALAR, tile->algorithm) == tile->fragment;
+}
+
+static bool tuner_takes(const tester *t, const clattn_subject_row *row, const clattn_tile *tile,
+                        const clattn_tile_problem *dims)
+{
+    char why[256];
+    return has_fragment(t, row, tile) &&
+           clattn_tile_suits(tile, dims, clattn_device_probed(t->h.device), why, sizeof(why));
+}
+
 /* Whether the row's problem can have the tile; decode's tile has to hold its queries, see clattn_trial_open. */
 static bool row_takes(const tester *t, const clattn_subject_row *row, const clattn_tile *tile)
 {
     char why[256];
     const clattn_tile_problem dims = clattn_subject_problem_with(row, tile->fragment);
-    const clattn_subject_sizes sizes = clattn_subject_sizes_of(t->h.device, row, true);
-    return row->algorithm == tile->algorithm &&
+    const clattn_subject_sizes sizes = clattn_subject_sizes_of(t->h.device, row, BATCH);
+    return row->algorithm == tile->algorithm && (t->options.repeat == 0 || tuner_takes(t, row, tile, &dims)) &&
            (tile->algorithm != CLATTN_ALGORITHM_DECODE ||
             clattn_tile_rows(tile) >= sizes.q_len * sizes.q_heads / sizes.kv_heads) &&
            clattn_tile_fits(tile, &dims, clattn_device_probed(t->h.device), why, sizeof(why));
@@ -319,8 +365,7 @@ static void spoil(tester *t, size_t row, outcome *out)
 {
     clattn_subject *subject = NULL;
     clattn_candidate candidate;
-    if (!outcome_ok(out, clattn_subject_open_small(t->h.device, t->h.in_order, clattn_subject_row_at(row), 1, &subject),
-                    "clattn_subject_open_small"))
+    if (!outcome_ok(out, open_row(t, row, 1, &subject), "clattn_subject_open_small"))
         return;
     if (outcome_ok(out, clattn_subject_default(subject, &candidate), "clattn_subject_default"))
         check_trial(t, subject, &candidate, out);
@@ -363,6 +408,8 @@ static bool take_option(tester *t, const char *name, const char *value)
         t->options.points = atoi(value);
     else if (strcmp(name, "--seconds") == 0)
         t->options.seconds = atoi(value);
+    else if (strcmp(name, "--repeat") == 0)
+        t->options.repeat = atoi(value);
     else if (strcmp(name, "--seed") == 0)
         t->options.seed = strtoull(value, NULL, 10);
     else if (strcmp(name, "--case") == 0)
@@ -382,7 +429,8 @@ static bool take_options(tester *t, int argc, char **argv)
             t->options.points = INT32_MAX;
             t->options.seconds = 0;
         } else if (i + 1 == argc || !take_option(t, argv[i], argv[i + 1])) {
-            printf("usage: %s [--points N] [--seconds N] [--seed N] [--full] [--verbose] [--case LINE]\n", argv[0]);
+            printf("usage: %s [--points N] [--seconds N] [--repeat N] [--seed N] [--full] [--verbose] [--case LINE]\n",
+                   argv[0]);
             return false;
         } else {
             i++;
@@ -394,9 +442,10 @@ static bool take_options(tester *t, int argc, char **argv)
 int main(int argc, char **argv)
 {
     static tester t;
+    char again[512]; /* how a failed case is run again */
     point one;
     t = (tester){ .h = { .program = argv[0], .suite = "subjects" },
-                  .options = { DEFAULT_POINTS, DEFAULT_SECONDS, (uint64_t)time(NULL), NULL } };
+                  .options = { DEFAULT_POINTS, DEFAULT_SECONDS, 0, (uint64_t)time(NULL), NULL } };
     if (!take_options(&t, argc, argv) || (t.options.one && !parse_point(t.options.one, &one)))
         return 2;
     if (!harness_open(&t.h, NULL)) {
@@ -404,6 +453,9 @@ int main(int argc, char **argv)
         return 77;
     }
     printf("# seed %" PRIu64 "\n", t.options.seed);
+    if (t.options.repeat > 0)
+        snprintf(again, sizeof(again), "%s --repeat %d", argv[0], t.options.repeat);
+    t.h.program = t.options.repeat > 0 ? again : argv[0];
     t.random = (ref_random){ t.options.seed };
     t.deadline = t.options.seconds > 0 ? time(NULL) + t.options.seconds : 0;
     if (t.options.one)

@@ -47,7 +47,10 @@ const char *bench_mask_name(const bench_shape *shape, char *text, size_t size);
 
 /* Bytes of a row of head_dim numbers. */
 size_t bench_row_bytes(clattn_dtype dtype, int32_t head_dim);
-/* Random numbers in -1 to 1 of one of the first three types. Owned by the caller; NULL without memory. */
+/* What an fp8 element of a cache is multiplied by: of the numbers below, which are N(0, 1), none comes to 8. */
+#define BENCH_FP8_UNIT  (8.0 / 448.0)
+#define BENCH_FP8_SCALE ((float)BENCH_FP8_UNIT)
+/* Random numbers, N(0, 1), of one of the first three types. Owned by the caller; NULL without memory. */
 void *bench_make_numbers(clattn_dtype dtype, size_t bytes, ref_random *random);
 /* How many copies of `bytes` exceed four times the last cache together. */
 int bench_wanted_copies(const session *on, double bytes);

@@ -10,9 +10,6 @@
 
 enum { SEED = 1, MOST_TOKENS = 1 << 30, CHECKED_TOKENS = 64 };
 
-/* Numbers are -1 to 1. */
-static const float FP8_SCALE = 1.0f / 448.0f;
-
 typedef struct append_case {
     const session *on;
     page_layout pages;
@@ -49,7 +46,7 @@ static int make_numbers(const bench_shape *shape, append_case *out)
     if (!out->k || !out->v || !out->slots || !out->scales)
         return fail("no memory for %zu tokens of K and V", tokens);
     for (int32_t h = 0; h < shape->kv_heads; h++)
-        out->scales[h] = FP8_SCALE;
+        out->scales[h] = BENCH_FP8_SCALE;
     for (int32_t b = 0; b < shape->batch; b++)
         for (int32_t t = 0; t < shape->kv_len; t++)
             out->slots[(size_t)b * (size_t)shape->kv_len + (size_t)t] = page_layout_slot(&out->pages, b, t);
@@ -180,7 +177,7 @@ static bool same_rows(const append_case *of, const clattn_append_plane *plane, c
             for (int32_t d = 0; d < dim; d++) {
                 values[d] = ref_load(src, plane->src_dtype, from + d);
                 if (plane->dtype == CLATTN_FP8)
-                    values[d] = (double)((float)values[d] / FP8_SCALE);
+                    values[d] = (double)((float)values[d] / BENCH_FP8_SCALE);
             }
             ref_store_row(want, plane->dtype, 0, dim, values);
             if (memcmp(want, cache + (size_t)at * block, row_bytes) != 0)

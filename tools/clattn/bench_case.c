@@ -8,9 +8,6 @@
 
 enum { SEED = 1, CHECKED_SEQUENCES = 2, CHECKED_ROWS = 4 };
 
-/* Numbers are -1 to 1. */
-static const float FP8_SCALE = 1.0f / 448.0f;
-
 static clattn_strides bhsd(int64_t heads, int64_t length, int64_t dim)
 {
     return (clattn_strides){ .batch = heads * length * dim, .token = dim, .head = length * dim };
@@ -53,7 +50,7 @@ static int fill(const bench_shape *shape, size_t q_size, size_t kv_size, job *ou
 static void give_scales(float *scales, int32_t count, job *out)
 {
     for (int32_t h = 0; h < count; h++)
-        scales[h] = FP8_SCALE;
+        scales[h] = BENCH_FP8_SCALE;
     out->inputs[JOB_K_SCALES].data = out->inputs[JOB_V_SCALES].data = scales;
     out->inputs[JOB_K_SCALES].size = out->inputs[JOB_V_SCALES].size = (size_t)count * sizeof *scales;
 }

@@ -11,9 +11,6 @@
 
 enum { SEED = 1, CHECKED_TOKENS = 256 };
 
-/* Numbers are -1 to 1. */
-static const float FP8_SCALE = 1.0f / 448.0f;
-
 typedef struct gather_case {
     const session *on;
     page_layout pages;
@@ -34,10 +31,11 @@ static void fill_cache(const bench_shape *shape, gather_case *out)
     enum { ROWS = 997 };
     const size_t row_bytes = bench_row_bytes(shape->k_dtype, shape->head_dim), rows = out->cache_size / row_bytes;
     ref_random random = { SEED };
+    const double unit = shape->k_dtype == CLATTN_FP8 ? BENCH_FP8_UNIT : 1.0;
     double values[MAX_HEAD_DIM];
     for (size_t i = 0; i < rows && i < ROWS; i++) {
         for (int32_t d = 0; d < shape->head_dim; d++)
-            values[d] = (shape->k_dtype == CLATTN_FP8 ? 448.0 : 1.0) * (2.0 * ref_random_uniform(&random) - 1.0);
+            values[d] = ref_random_normal(&random) / unit;
         ref_store_row(out->cache + i * row_bytes, shape->k_dtype, 0, shape->head_dim, values);
     }
     for (size_t i = ROWS; i < rows; i++)
@@ -53,7 +51,7 @@ static int make_numbers(const bench_shape *shape, gather_case *out)
         return fail("no memory for a cache of %zu bytes", out->cache_size);
     fill_cache(shape, out);
     for (int32_t h = 0; h < shape->kv_heads; h++)
-        out->scales[h] = FP8_SCALE;
+        out->scales[h] = BENCH_FP8_SCALE;
     for (int32_t b = 0; b < shape->batch; b++)
         out->lens[b] = shape->kv_len;
     return EXIT_DONE;
@@ -168,7 +166,8 @@ static void convert_row(const gather_case *of, int64_t row, char *want)
     const clattn_gather_desc *desc = &of->desc;
     for (int32_t d = 0; d < desc->head_dim; d++) {
         const double value = ref_load(of->cache, desc->dtype, row * desc->head_dim + d);
-        ref_store(want, desc->out_dtype, d, desc->dtype == CLATTN_FP8 ? (double)((float)value * FP8_SCALE) : value);
+        ref_store(want, desc->out_dtype, d,
+                  desc->dtype == CLATTN_FP8 ? (double)((float)value * BENCH_FP8_SCALE) : value);
     }
 }
 

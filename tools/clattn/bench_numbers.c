@@ -18,7 +18,7 @@ void *bench_make_numbers(clattn_dtype dtype, size_t bytes, ref_random *random)
     const size_t element = clattn_dtype_size(dtype), period = DISTINCT * element;
     char *data = malloc(bytes);
     for (size_t i = 0; data && i < DISTINCT && i < bytes / element; i++)
-        ref_store(data, dtype, (int64_t)i, 2.0 * ref_random_uniform(random) - 1.0);
+        ref_store(data, dtype, (int64_t)i, ref_random_normal(random));
     for (size_t at = period; data && at < bytes; at += period)
         memcpy(data + at, data, bytes - at < period ? bytes - at : period);
     return data;

@@ -1,26 +1,19 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Arguments and threads of tools/compare-cpu, which installs what the rest needs."""
-import argparse
 import os
 import sys
 
+import arguments
+
 
 def parse():
-    parser = argparse.ArgumentParser(prog="tools/compare-cpu", add_help=False)  # the script's head is the help
-    parser.add_argument("--only", action="append", default=[], metavar="TEXT",
-                        help="only rows whose name has this in it; several times: all of them in it")
-    parser.add_argument("--seconds", type=float, default=8, help="how long a row's turns take; default 8")
-    parser.add_argument("--threads", type=int, default=2, help="of each; default 2")
-    parser.add_argument("--device", default=os.environ.get("CLATTN_DEVICE", "cpu"),
-                        help="as in clattn run; default cpu")
-    parser.add_argument("--no-clblast", action="store_true", help="leave out CLBlast, which takes minutes")
-    parser.add_argument("--list", action="store_true", help="print the rows' names and measure nothing")
-    parser.add_argument("--json", action="store_true", help="print JSON, one object a line")
-    parser.add_argument("--clattn", required=True, help=argparse.SUPPRESS)
-    parser.add_argument("--ggml", required=True, help=argparse.SUPPRESS)
-    options = parser.parse_args()
-    if options.seconds <= 0 or options.threads < 1:
-        parser.error("--seconds has to be over 0 and --threads 1 or more")
+    parser = arguments.parser("compare-cpu", seconds=8, device="cpu")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--no-clblast", action="store_true")
+    parser.add_argument("--ggml", required=True)
+    options = arguments.parse(parser)
+    if options.threads < 1:
+        parser.error("--threads has to be 1 or more")
     return options
 
 
