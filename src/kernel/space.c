@@ -22,7 +22,7 @@
 #define SM_90_LOCAL_BYTES (227 * 1024)
 /* Sums and operands that a work-item of frag_nv_wgmma may keep beside its other registers: none has more than 255, and
  * a group's share 65536. */
-#define WGMMA_MAX_REGISTERS 176
+#define WGMMA_MAX_REGISTERS             176
 #define WGMMA_MAX_REGISTERS_OF_12_WARPS 128
 /* Sides of a GPU's groups: a hardware vector, and what still leaves room for several groups a unit. */
 #define MIN_GPU_GROUP 32
@@ -178,8 +178,8 @@ static bool wgmma_fits(const clattn_tile *tile, const clattn_tile_problem *probl
     const int32_t threads = (int32_t)clattn_tile_work_group_size(tile);
     const int32_t limit = threads > 256 ? WGMMA_MAX_REGISTERS_OF_12_WARPS : WGMMA_MAX_REGISTERS;
     if (held > limit)
-        return no(why, why_size, "%" PRId32 " sums and operands a work-item would not fit registers (%" PRId32 " do)", held,
-                  limit);
+        return no(why, why_size, "%" PRId32 " sums and operands a work-item would not fit registers (%" PRId32 " do)",
+                  held, limit);
     return true;
 }
 

@@ -12,8 +12,7 @@
 enum { WHERE_ANY, WHERE_NVIDIA, WHERE_CPU, WHERE_WIDTH8, WHERE_WIDTH16 };
 
 #define CLATTN_FRAGMENT(id, role, name, constant, granule, decode, otherwise, ...)                                     \
-    { CLATTN_ROLE_##role,        name,       constant, granule, CLATTN_FRAGMENT_##decode,                              \
-      CLATTN_FRAGMENT_##otherwise, __VA_ARGS__ },
+    { CLATTN_ROLE_##role, name, constant, granule, CLATTN_FRAGMENT_##decode, CLATTN_FRAGMENT_##otherwise, __VA_ARGS__ },
 static const clattn_fragment fragments[] = {
 #include "fragments.def"
 };

@@ -25,8 +25,8 @@ bool clattn_fragment_takes(clattn_fragment_id fragment, const clattn_problem *pr
         return true;
     if (!runs_tensor_cores(info, fragment))
         snprintf(why, why_size, "%s needs an NVIDIA GPU of %s; the architecture is '%s'",
-                 clattn_fragment_row(fragment)->name,
-                 fragment == CLATTN_FRAGMENT_NV_WGMMA ? "sm_90" : "sm_80 or newer", info->architecture);
+                 clattn_fragment_row(fragment)->name, fragment == CLATTN_FRAGMENT_NV_WGMMA ? "sm_90" : "sm_80 or newer",
+                 info->architecture);
     else if (!halves || d->k_dtype != d->q_dtype || d->v_dtype != d->q_dtype || d->o_dtype != d->q_dtype)
         snprintf(why, why_size, "%s needs Q, K, V and O in f16, or all in bf16; they are %s, %s, %s, %s",
                  clattn_fragment_row(fragment)->name, clattn_dtype_name(d->q_dtype), clattn_dtype_name(d->k_dtype),

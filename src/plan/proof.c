@@ -73,8 +73,7 @@ static cl_int make_inputs(trial *t, cl_context context)
         for (int dim = 0; dim < DIM; dim++)
             values[key * DIM + dim] = ref_f16_from_f32((float)value_of(key, dim));
     }
-    t->unit_vectors =
-        clCreateBuffer(context, CL_MEM_READ_ONLY | CL_MEM_COPY_HOST_PTR, sizeof(units), units, &code);
+    t->unit_vectors = clCreateBuffer(context, CL_MEM_READ_ONLY | CL_MEM_COPY_HOST_PTR, sizeof(units), units, &code);
     if (code == CL_SUCCESS)
         t->values = clCreateBuffer(context, CL_MEM_READ_ONLY | CL_MEM_COPY_HOST_PTR, sizeof(values), values, &code);
     if (code == CL_SUCCESS)
@@ -85,10 +84,11 @@ static cl_int make_inputs(trial *t, cl_context context)
 static clattn_status trial_open(trial *t, clattn_device *device, clattn_fragment_id fragment, int32_t q_len)
 {
     const clattn_strides rows = { .batch = KEYS * DIM, .token = DIM, .head = DIM };
-    const clattn_attention_desc desc = CLATTN_ATTENTION_DESC(
-            .q_dtype = CLATTN_F16, .k_dtype = CLATTN_F16, .v_dtype = CLATTN_F16, .o_dtype = CLATTN_F16, .q_heads = 1,
-            .kv_heads = 1, .head_dim = DIM, .q = rows, .k = rows, .v = rows, .o = rows, .max_batch = 1,
-            .max_q_len = q_len, .min_q_len = q_len, .max_kv_len = KEYS, .scale = 1.0f);
+    const clattn_attention_desc desc =
+        CLATTN_ATTENTION_DESC(.q_dtype = CLATTN_F16, .k_dtype = CLATTN_F16, .v_dtype = CLATTN_F16,
+                              .o_dtype = CLATTN_F16, .q_heads = 1, .kv_heads = 1, .head_dim = DIM, .q = rows, .k = rows,
+                              .v = rows, .o = rows, .max_batch = 1, .max_q_len = q_len, .min_q_len = q_len,
+                              .max_kv_len = KEYS, .scale = 1.0f);
     const clattn_plan_params params =
         CLATTN_PLAN_PARAMS(.fragment = clattn_fragment_row(fragment)->name, .ignore_records = true);
     cl_int code = CL_SUCCESS;
@@ -125,8 +125,8 @@ static clattn_status run(const trial *t, uint16_t *answers, size_t size)
         if (!clattn_launches_step(&launches, (clattn_step_kind)kind))
             continue;
         clattn_launches_grid(&launches, (clattn_step_kind)kind, global);
-        CLATTN_TRY(clattn_step_enqueue(t->plan, (clattn_step_kind)kind, &args, &bindings, global, t->queue, 0, NULL,
-                                       NULL));
+        CLATTN_TRY(
+            clattn_step_enqueue(t->plan, (clattn_step_kind)kind, &args, &bindings, global, t->queue, 0, NULL, NULL));
     }
     const cl_int code = clEnqueueReadBuffer(t->queue, t->answers, CL_TRUE, 0, size, answers, 0, NULL, NULL);
     return code == CL_SUCCESS ? CLATTN_OK : clattn_fail_cl("reading a proof's answer", code);

@@ -32,10 +32,10 @@ static void tensor_cores_have_their_architectures(void **state)
         const char *vendor, *architecture;
         bool mma, wgmma;
     } devices[] = {
-        { "NVIDIA Corporation", "sm_90", true, true },  { "NVIDIA Corporation", "sm_80", true, false },
-        { "NVIDIA Corporation", "sm_89", true, false }, { "NVIDIA Corporation", "sm_120", true, false },
+        { "NVIDIA Corporation", "sm_90", true, true },   { "NVIDIA Corporation", "sm_80", true, false },
+        { "NVIDIA Corporation", "sm_89", true, false },  { "NVIDIA Corporation", "sm_120", true, false },
         { "NVIDIA Corporation", "sm_75", false, false }, { "NVIDIA Corporation", "", false, false },
-        { "GenuineIntel", "x86-64-v4", false, false },  { "Advanced Micro Devices", "gfx90a", false, false },
+        { "GenuineIntel", "x86-64-v4", false, false },   { "Advanced Micro Devices", "gfx90a", false, false },
     };
     const clattn_problem problem = problem_of(CLATTN_F16, CLATTN_F16, CLATTN_F16, 128, 128);
     for (size_t i = 0; i < sizeof(devices) / sizeof(devices[0]); i++) {
