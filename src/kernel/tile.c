@@ -9,7 +9,7 @@
 /* Of the local memory of frag_nv_wgmma and frag_nv_mma. */
 #define NV_ALIGNMENT 1024
 
-enum { WHERE_ANY, WHERE_NVIDIA, WHERE_CPU, WHERE_WIDTH8, WHERE_WIDTH16 };
+enum { WHERE_ANY, WHERE_NVIDIA, WHERE_NVIDIA_DIM64, WHERE_CPU, WHERE_WIDTH8, WHERE_WIDTH16 };
 
 #define CLATTN_FRAGMENT(id, role, name, constant, granule, decode, otherwise, ...)                                     \
     { CLATTN_ROLE_##role, name, constant, granule, CLATTN_FRAGMENT_##decode, CLATTN_FRAGMENT_##otherwise, __VA_ARGS__ },
@@ -243,11 +243,14 @@ void clattn_tile_options(const clattn_tile *tile, char options[CLATTN_TILE_OPTIO
                                  fragment->parameters[i].constant, tile->parameters[i]);
 }
 
-bool clattn_tile_is_default_on(const clattn_tile *tile, const clattn_device_info *info)
+bool clattn_tile_is_default_on(const clattn_tile *tile, const clattn_tile_problem *problem,
+                               const clattn_device_info *info)
 {
     switch (tile->where) {
     case WHERE_NVIDIA:
         return strstr(info->vendor, "NVIDIA") != NULL;
+    case WHERE_NVIDIA_DIM64:
+        return strstr(info->vendor, "NVIDIA") != NULL && problem->head_dim <= 64 && problem->v_head_dim <= 64;
     case WHERE_CPU:
         return strcmp(info->type, "cpu") == 0;
     case WHERE_WIDTH8:
@@ -264,7 +267,7 @@ const clattn_tile *clattn_tile_default(clattn_algorithm algorithm, clattn_fragme
 {
     for (size_t i = 0; i < sizeof(tiles) / sizeof(tiles[0]); i++)
         if (tiles[i].algorithm == algorithm && tiles[i].fragment == fragment &&
-            clattn_tile_is_default_on(&tiles[i], info) && clattn_tile_fits(&tiles[i], problem, info, NULL, 0))
+            clattn_tile_is_default_on(&tiles[i], problem, info) && clattn_tile_fits(&tiles[i], problem, info, NULL, 0))
             return &tiles[i];
     return NULL;
 }

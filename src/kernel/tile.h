@@ -122,8 +122,9 @@ bool clattn_tile_parse(clattn_algorithm algorithm, clattn_fragment_id fragment, 
 /* "-DCLATTN_FRAG_... -DTILE_...=..." */
 void clattn_tile_options(const clattn_tile *tile, char options[CLATTN_TILE_OPTIONS_SIZE]);
 
-/* Whether this row is among the defaults of such devices. */
-bool clattn_tile_is_default_on(const clattn_tile *tile, const clattn_device_info *info);
+/* Whether this row is among the defaults of such devices and dims. */
+bool clattn_tile_is_default_on(const clattn_tile *tile, const clattn_tile_problem *problem,
+                               const clattn_device_info *info);
 /* The first row that is a default of such devices and fits; NULL when none does. */
 const clattn_tile *clattn_tile_default(clattn_algorithm algorithm, clattn_fragment_id fragment,
                                        const clattn_tile_problem *problem, const clattn_device_info *info);

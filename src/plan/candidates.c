@@ -59,9 +59,10 @@ static void add_defaults(clattn_plan_candidates *to, const clattn_plan *plan, cl
                          clattn_fragment_id fragment)
 {
     const clattn_device_info *info = clattn_device_probed(plan->device);
+    const clattn_tile_problem dims = clattn_problem_of_tile(&plan->problem, fragment);
     for (size_t i = 0; clattn_tile_row(i); i++) {
         const clattn_tile *tile = clattn_tile_row(i);
-        if (tile->algorithm == algorithm && tile->fragment == fragment && clattn_tile_is_default_on(tile, info))
+        if (tile->algorithm == algorithm && tile->fragment == fragment && clattn_tile_is_default_on(tile, &dims, info))
             add(to, tile);
     }
 }

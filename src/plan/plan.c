@@ -183,12 +183,17 @@ static clattn_status choose_tile(clattn_plan *plan, clattn_step_kind kind, const
                        plan->refused ? (int)strcspn(plan->refused, "\n") : 0, plan->refused ? plan->refused : "");
 }
 
+int32_t clattn_default_split_size(const clattn_tile *tile)
+{
+    return tile->fragment == CLATTN_FRAGMENT_NV_MMA ? CLATTN_WARP_SPLIT_SIZE : CLATTN_DEFAULT_SPLIT_SIZE;
+}
+
 /* What the caller asks for, else what was measured with the tile, else the default, in whole key tiles. */
 static clattn_status choose_split_size(clattn_plan *plan, int32_t wanted)
 {
     const clattn_step *decode = &plan->steps[CLATTN_STEP_DECODE];
     const int32_t keys = clattn_tile_keys(&decode->tile);
-    const int32_t unasked = decode->split_size ? decode->split_size : CLATTN_DEFAULT_SPLIT_SIZE;
+    const int32_t unasked = decode->split_size ? decode->split_size : clattn_default_split_size(&decode->tile);
     if (wanted < 0 || wanted > CLATTN_MAX_SPLIT_SIZE)
         return clattn_fail(CLATTN_INVALID_ARGUMENT, "split_size is %" PRId32 "; it has to be 0 to %d", wanted,
                            CLATTN_MAX_SPLIT_SIZE);
@@ -298,10 +303,11 @@ bool clattn_plan_possible(const clattn_device *device, const clattn_problem *pro
     for (size_t i = 0; clattn_tile_row(i); i++) {
         const clattn_tile *tile = clattn_tile_row(i);
         char why[REASON_SIZE], name[CLATTN_TILE_NAME_SIZE];
-        if (tile->algorithm > CLATTN_ALGORITHM_DECODE ||
-            tile->fragment != clattn_fragment_of(fragment, tile->algorithm) || !clattn_tile_is_default_on(tile, info))
-            continue;
         const clattn_tile_problem dims = clattn_problem_of_tile(problem, tile->fragment);
+        if (tile->algorithm > CLATTN_ALGORITHM_DECODE ||
+            tile->fragment != clattn_fragment_of(fragment, tile->algorithm) ||
+            !clattn_tile_is_default_on(tile, &dims, info))
+            continue;
         if (clattn_tile_fits(tile, &dims, info, why, sizeof(why))) {
             fits[tile->algorithm] = true;
             continue;

@@ -15,7 +15,7 @@
 #define LENGTH(array) (sizeof(array) / sizeof((array)[0]))
 #define MAX_DIM       576
 
-typedef enum place { ANY, NVIDIA, CPU, WIDTH8, WIDTH16 } place;
+typedef enum place { ANY, NVIDIA, NVIDIA_DIM64, CPU, WIDTH8, WIDTH16 } place;
 
 /* tiles.def once more, with the parameters by name. */
 typedef struct row {
@@ -301,15 +301,19 @@ static void defaults_follow_the_device(void **state)
     (void)state;
     for (size_t i = 0; i < LENGTH(rows); i++) {
         const clattn_tile *tile = clattn_tile_row(i);
+        const clattn_tile_problem small = { 64, 64, false }, wide_k = { 80, 64, false }, wide_v = { 64, 80, false };
+        const bool nvidia = rows[i].where == ANY || rows[i].where == NVIDIA;
         clattn_device_info info = plain_device();
-        assert_int_equal(clattn_tile_is_default_on(tile, &info), rows[i].where == ANY);
+        assert_int_equal(clattn_tile_is_default_on(tile, &small, &info), rows[i].where == ANY);
         info.vendor = "NVIDIA Corporation";
-        assert_int_equal(clattn_tile_is_default_on(tile, &info), rows[i].where == ANY || rows[i].where == NVIDIA);
+        assert_int_equal(clattn_tile_is_default_on(tile, &small, &info), nvidia || rows[i].where == NVIDIA_DIM64);
+        assert_int_equal(clattn_tile_is_default_on(tile, &wide_k, &info), nvidia);
+        assert_int_equal(clattn_tile_is_default_on(tile, &wide_v, &info), nvidia);
         for (uint32_t width = 4; width <= 16; width++) {
             info = plain_device();
             info.native_vector_width_float = width;
             const bool wide = (rows[i].where == WIDTH8 && width >= 8) || (rows[i].where == WIDTH16 && width >= 16);
-            assert_int_equal(clattn_tile_is_default_on(tile, &info), rows[i].where == ANY || wide);
+            assert_int_equal(clattn_tile_is_default_on(tile, &small, &info), rows[i].where == ANY || wide);
         }
     }
 }
@@ -333,11 +337,11 @@ static void last_rows_are_for_every_device(void **state)
                 if ((int)rows[i].algorithm == algorithm && rows[i].fragment == own)
                     last = clattn_tile_row(i);
             assert_non_null(last);
-            assert_true(clattn_tile_is_default_on(last, &least));
             for (int32_t dim = 1; dim <= MAX_DIM; dim++) {
                 const int32_t class = clattn_dim_class(own, dim);
                 const clattn_tile_problem problem = { class, class, true };
                 char why[256] = "";
+                assert_true(clattn_tile_is_default_on(last, &problem, &least));
                 assert_true(clattn_tile_fits(last, &problem, &least, why, sizeof(why)));
             }
         }
