@@ -19,14 +19,23 @@ void clattn_prefill(ATTEND_PARAMETERS,
     const index_arrays indices = ATTEND_INDEX_ARRAYS;
     const hook_arrays hooks = ATTEND_HOOK_ARRAYS;
     const attend_tensors tensors = ATTEND_TENSORS;
+#if FRAG_IS_GROUP
+    const int heads = (int)(get_num_groups(1) * get_num_groups(2));
+    const int number = (int)(get_group_id(0) + get_num_groups(0) * (get_group_id(1) + get_num_groups(1) * get_group_id(2)));
+    const int kv_head = number % heads % (int)get_num_groups(1);
+    const int index = number % heads / (int)get_num_groups(1);
+    const int from_last = number / heads;
+#else
     const int kv_head = (int)get_group_id(1);
     const int index = (int)get_group_id(2);
+    const int from_last = (int)get_group_id(0);
+#endif
     if (index >= args.batch)
         return;
     sequence s;
     sequence_load(&s, &args, &indices, index);
     const int tiles = (s.rows + FRAG_TILE_ROWS - 1) / FRAG_TILE_ROWS;
-    const int tile = tiles - 1 - (int)get_group_id(0);
+    const int tile = tiles - 1 - from_last;
     if (tile < 0 || s.rows <= args.decode_max_rows)
         return;
 
