@@ -2,12 +2,31 @@
 
 /* Prefill: many queries. FlashAttention-2 (arXiv 2307.08691): each tile of packed rows attends all its keys.
  *
- * ND-range: local (FRAG_LOCAL_SIZE, 1, 1); groups (row tiles of the longest sequence, kv_heads, batch). Tiles are taken
- * from the last to the first, because under a causal mask the last have the most keys. Groups past a sequence's rows,
- * and those of decode's sequences, return at once.
+ * ND-range: local (FRAG_LOCAL_SIZE, 1, 1); groups (row tiles of the longest sequence, kv_heads, batch), taken in an
+ * order of the kernel's own. Tiles are taken from the last to the first, because under a causal mask the last have the
+ * most keys. Groups past a sequence's rows, and those of decode's sequences, return at once.
  * Local memory: the fragment's. */
 
 #include "attend.clh"
+
+/* A group's tile, counted from the last, its kv head and its sequence. Where the fragment says FRAG_HEADS_FIRST the
+ * long tiles of all heads start before shorter ones of any, so that short ones fill the end of a launch. Otherwise
+ * groups that run at about the same time share a head's keys, which are in a cache: a CPU's, or the GPU's where
+ * products are so fast that reading K and V counts. */
+static inline void group_place(int *from_last, int *kv_head, int *index)
+{
+#if FRAG_HEADS_FIRST
+    const size_t tiles = get_num_groups(0), heads = get_num_groups(1), sequences = get_num_groups(2);
+    const size_t number = get_group_id(0) + tiles * (get_group_id(1) + heads * get_group_id(2));
+    *kv_head = (int)(number % heads);
+    *index = (int)(number / heads % sequences);
+    *from_last = (int)(number / heads / sequences);
+#else
+    *from_last = (int)get_group_id(0);
+    *kv_head = (int)get_group_id(1);
+    *index = (int)get_group_id(2);
+#endif
+}
 
 __kernel __attribute__((reqd_work_group_size(FRAG_LOCAL_SIZE, 1, 1)))
 void clattn_prefill(ATTEND_PARAMETERS,
@@ -19,14 +38,14 @@ void clattn_prefill(ATTEND_PARAMETERS,
     const index_arrays indices = ATTEND_INDEX_ARRAYS;
     const hook_arrays hooks = ATTEND_HOOK_ARRAYS;
     const attend_tensors tensors = ATTEND_TENSORS;
-    const int kv_head = (int)get_group_id(1);
-    const int index = (int)get_group_id(2);
+    int from_last, kv_head, index;
+    group_place(&from_last, &kv_head, &index);
     if (index >= args.batch)
         return;
     sequence s;
     sequence_load(&s, &args, &indices, index);
     const int tiles = (s.rows + FRAG_TILE_ROWS - 1) / FRAG_TILE_ROWS;
-    const int tile = tiles - 1 - (int)get_group_id(0);
+    const int tile = tiles - 1 - from_last;
     if (tile < 0 || s.rows <= args.decode_max_rows)
         return;
 

@@ -128,8 +128,8 @@ static bool dims_agree(const int32_t *p, char *why, size_t why_size)
 static bool scalar_agrees(const int32_t *p, char *why, size_t why_size)
 {
     const int32_t keys = p[CLATTN_SCALAR_TX] * p[CLATTN_SCALAR_TN];
-    if ((p[CLATTN_SCALAR_TX] == 1) != (p[CLATTN_SCALAR_TY] == 1))
-        return no(why, why_size, "tx %" PRId32 " and ty %" PRId32 ": both are 1 or none", p[CLATTN_SCALAR_TX],
+    if (p[CLATTN_SCALAR_TX] == 1 && p[CLATTN_SCALAR_TY] != 1)
+        return no(why, why_size, "tx 1 and ty %" PRId32 ": a group of one lane over keys is one work-item",
                   p[CLATTN_SCALAR_TY]);
     if (keys % p[CLATTN_SCALAR_KEY_SLICE] != 0)
         return no(why, why_size, "key %" PRId32 " does not divide tx * tn, %" PRId32, p[CLATTN_SCALAR_KEY_SLICE], keys);

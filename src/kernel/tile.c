@@ -153,10 +153,13 @@ static uint64_t scalar_local_bytes(const clattn_tile *tile, const clattn_tile_pr
 {
     const int32_t *p = tile->parameters;
     const int32_t rows = clattn_tile_rows(tile), keys = clattn_tile_keys(tile);
-    const int32_t qk = p[CLATTN_SCALAR_DIM_SLICE] * (rows + keys);
-    const int32_t pv = keys * rows + p[CLATTN_SCALAR_KEY_SLICE] * problem->v_head_dim;
+    const int32_t tx = p[CLATTN_SCALAR_TX], v = p[CLATTN_SCALAR_KEY_SLICE] * problem->v_head_dim;
+    const int32_t dims = p[CLATTN_SCALAR_DIM_SLICE], lines = dims < 32 ? 32 / dims : 1;
+    const int32_t qk = 2 * ((rows + keys) * dims + (rows / lines + keys / lines) * 4);
+    const int32_t pv = rows * (keys + (tx < 4 ? 4 : tx)) + v + (v > rows * tx ? v : rows * tx);
+    const int32_t starts = 2 * (rows + 2 * keys);
     const int32_t places = problem->paged ? 2 * keys + 1 : 0;
-    const int32_t floats = (qk > pv ? qk : pv) + rows * (p[CLATTN_SCALAR_TX] + 1) + places;
+    const int32_t floats = (qk > pv ? qk : pv) + starts + places;
     return (uint64_t)(floats + 3) / 4 * 16;
 }
 

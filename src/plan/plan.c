@@ -183,17 +183,12 @@ static clattn_status choose_tile(clattn_plan *plan, clattn_step_kind kind, const
                        plan->refused ? (int)strcspn(plan->refused, "\n") : 0, plan->refused ? plan->refused : "");
 }
 
-int32_t clattn_default_split_size(const clattn_tile *tile)
-{
-    return tile->fragment == CLATTN_FRAGMENT_NV_MMA ? CLATTN_WARP_SPLIT_SIZE : CLATTN_DEFAULT_SPLIT_SIZE;
-}
-
 /* What the caller asks for, else what was measured with the tile, else the default, in whole key tiles. */
 static clattn_status choose_split_size(clattn_plan *plan, int32_t wanted)
 {
     const clattn_step *decode = &plan->steps[CLATTN_STEP_DECODE];
     const int32_t keys = clattn_tile_keys(&decode->tile);
-    const int32_t unasked = decode->split_size ? decode->split_size : clattn_default_split_size(&decode->tile);
+    const int32_t unasked = decode->split_size ? decode->split_size : CLATTN_DEFAULT_SPLIT_SIZE;
     if (wanted < 0 || wanted > CLATTN_MAX_SPLIT_SIZE)
         return clattn_fail(CLATTN_INVALID_ARGUMENT, "split_size is %" PRId32 "; it has to be 0 to %d", wanted,
                            CLATTN_MAX_SPLIT_SIZE);

@@ -15,9 +15,8 @@
 #define CLATTN_CANDIDATE_SOURCE_SIZE 512
 
 /* Keys a split where nothing else is asked, rounded up to the tile: large against the merge's cost, and small enough
- * that one long sequence fills a GPU. A group of one warp asks for more groups. */
+ * that one long sequence fills a GPU. */
 #define CLATTN_DEFAULT_SPLIT_SIZE 512
-#define CLATTN_WARP_SPLIT_SIZE    256
 #define CLATTN_MAX_SPLIT_SIZE     (1 << 30)
 
 typedef enum clattn_step_kind {
@@ -54,9 +53,6 @@ struct clattn_plan {
 };
 
 const char *clattn_step_name(clattn_step_kind kind);
-
-/* Of a decode tile. */
-int32_t clattn_default_split_size(const clattn_tile *tile);
 
 /* clattn_plan_create with a checked device and params; see there for the errors. */
 clattn_status clattn_plan_build(clattn_device *device, const clattn_attention_desc *desc,

@@ -154,10 +154,14 @@ static void writes_names_and_options(void **state)
 static uint64_t scalar_local_bytes(const scalar_tile *t, int32_t v_head_dim)
 {
     const int64_t tile_rows = (int64_t)t->ty * t->tm, keys = (int64_t)t->tx * t->tn;
-    const int64_t queries_and_keys = t->dim_slice * tile_rows + t->dim_slice * keys;
-    const int64_t weights_and_values = tile_rows * keys + (int64_t)t->key_slice * v_head_dim;
+    const int64_t padded = t->dim_slice < 32 ? 32 / t->dim_slice : 1;
+    const int64_t queries = tile_rows * t->dim_slice + tile_rows / padded * 4;
+    const int64_t one_v = (int64_t)t->key_slice * v_head_dim, shares = tile_rows * t->tx;
+    const int64_t weights = tile_rows * keys + tile_rows * (t->tx > 4 ? t->tx : 4);
+    const int64_t queries_and_keys = 2 * (queries + keys * t->dim_slice + keys / padded * 4);
+    const int64_t weights_and_values = weights + one_v + (one_v > shares ? one_v : shares);
     int64_t floats = queries_and_keys > weights_and_values ? queries_and_keys : weights_and_values;
-    floats += tile_rows * t->tx + tile_rows;
+    floats += (int64_t)sizeof(uint64_t) / (int64_t)sizeof(float) * (tile_rows + 2 * keys);
     while (floats % 4 != 0)
         floats++;
     return (uint64_t)floats * sizeof(float);
@@ -275,6 +279,7 @@ static void parameters_divide_as_the_fragments_ask(void **state)
             assert_int_equal(t.dim_slice % 4, 0);
             assert_int_equal(granule % t.dim_slice, 0);
             assert_int_equal(granule % t.tx, 0);
+            assert_int_equal(t.key_slice % 4, 0);
             assert_int_equal(t.tx * t.tn % t.key_slice, 0);
         }
     }
