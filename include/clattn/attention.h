@@ -146,7 +146,7 @@ CLATTN_API void clattn_attention_desc_init(clattn_attention_desc *desc);
 /* What a plan may be asked for beyond the problem. NULL, or all zero: the library chooses. */
 typedef struct clattn_plan_params {
     size_t struct_size;
-    const char *fragment;     /* "frag_scalar" or "frag_lanes"; NULL: the best that the device runs */
+    const char *fragment; /* one of those that plans are made of (docs/kernels.md); NULL: the best that takes this */
     const char *prefill_tile; /* a point of the search space, as clattn_plan_info names it; NULL: what was measured on
                                  this device or one like it, else the built-in default */
     const char *decode_tile;  /* the same for the decode kernel */
@@ -207,9 +207,10 @@ CLATTN_API size_t clattn_plan_workspace_size(const clattn_plan *plan);
 #define CLATTN_PLAN_MAX_KERNELS 4
 
 typedef struct clattn_kernel_info {
-    const char *kernel;   /* "prefill", "decode", "combine" */
-    const char *fragment; /* "frag_scalar", "frag_lanes", "frag_dims" (decode of plans with frag_lanes), or "none" */
-    const char *tile;     /* its parameters: "lanes16_vectors2_keys64_kb8_db8" */
+    const char *kernel;        /* "prefill", "decode", "combine" */
+    const char *fragment;      /* "frag_scalar", "frag_lanes", "frag_dims" (decode of plans with frag_lanes),
+                                  "frag_nv_wgmma", "frag_nv_mma", or "none" */
+    const char *tile;          /* its parameters: "lanes16_vectors2_keys64_kb8_db8" */
     const char *tuning_level;  /* where the tile comes from: "exact", "device", "architecture", "vendor", "type" (a
                                   record of such a device; docs/tuning.md) or "default" */
     const char *tuning_source; /* the record's "PATH:LINE"; "caller": clattn_plan_params named it; "": a default */

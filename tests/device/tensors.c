@@ -5,18 +5,15 @@
 
 #include "problem.h"
 
-/* Tensor cores keep fewer bits of a sum than float has, below its largest term. */
-static bool is_tensor_core(const problem *p)
-{
-    return p->c.frag == FRAG_NV_WGMMA || p->c.frag == FRAG_NV_MMA;
-}
-
-/* What Q and K are multiplied with so that logits come near the largest that the tolerances of O's type allow. */
+/* What Q and K are multiplied with so that logits come near the largest that the tolerances of O's type allow. The
+ * layout mla keeps V in K, so that V is as large, and tensor cores round P to the type of V. */
 static double magnitude(const problem *p)
 {
     if (p->c.values != VALUES_HUGE)
         return 1.0;
-    double target = p->c.ot == CLATTN_F16 || is_tensor_core(p) ? 300.0 : 3000.0;
+    double target = p->c.ot == CLATTN_F16 ? 300.0 : 3000.0;
+    if (p->c.ot != CLATTN_F32 && p->c.layout == LAYOUT_MLA)
+        target = 30.0;
     double scale = p->c.scale != 0.0f ? fabs((double)p->c.scale) : 1.0 / sqrt(p->c.d);
     return sqrt(target / (scale * sqrt(p->c.d)));
 }
