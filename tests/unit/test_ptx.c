@@ -48,10 +48,7 @@ static void reads_no_byte_behind(void **state)
 static void other_binaries_are_none(void **state)
 {
     (void)state;
-    static const char *const others[] = { "", ".target", ".version 9.0\n.target sm_80\n",
-                                          "\x7f"
-                                          "ELF",
-                                          "\n.target sm_9" };
+    static const char *const others[] = { "", ".target", ".version 9.0\n.target sm_80\n", "\177ELF", "\n.target sm_9" };
     for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
         size_t size = 0;
         assert_null(clattn_ptx_for_sm_90a(others[i], strlen(others[i]), &size));
