@@ -148,7 +148,8 @@ typedef struct clattn_plan_params {
     size_t struct_size;
     const char *fragment; /* one of those that plans are made of (docs/kernels.md); NULL: the best that takes this */
     const char *prefill_tile; /* a point of the search space, as clattn_plan_info names it; NULL: what was measured on
-                                 this device or one like it, else the built-in default */
+                                 this device or one like it, else the built-in default. Without `fragment`
+                                 the best fragment is taken that has the tiles named here, and no other */
     const char *decode_tile;  /* the same for the decode kernel */
     const char *combine_tile; /* and for combine */
     int ignore_records;       /* non-zero: built-in defaults, whatever was measured */

@@ -138,11 +138,16 @@ static void log_lines(const clattn_device *device, const char *log)
     }
 }
 
+/* Nothing that the program is to blame for. */
+static bool is_out_of_resources(cl_int code)
+{
+    return code == CL_OUT_OF_HOST_MEMORY || code == CL_OUT_OF_RESOURCES || code == CL_MEM_OBJECT_ALLOCATION_FAILURE;
+}
+
 static clattn_status fail(const clattn_device *device, const clattn_sources *sources, const char *options,
                           attempt *result)
 {
-    if (result->code == CL_OUT_OF_HOST_MEMORY || result->code == CL_OUT_OF_RESOURCES ||
-        result->code == CL_MEM_OBJECT_ALLOCATION_FAILURE)
+    if (is_out_of_resources(result->code))
         return clattn_fail_cl(result->call, result->code);
     clattn_log(device, CLATTN_LOG_ERROR, "%s with '%s' does not build on %s: %s failed with %s (%d)", sources->name,
                options, clattn_device_line(device), result->call, clattn_cl_error_name(result->code), result->code);
@@ -262,13 +267,17 @@ static clattn_status build_ptx(const clattn_device *device, const char *options,
                                cl_program *out)
 {
     size_t text_size = 0;
+    if (!clattn_ptx_is_for_sm_90(ptx, size))
+        return clattn_fail(CLATTN_BUILD_FAILED, "the driver's binary is no PTX for sm_90");
     char *text = clattn_ptx_for_sm_90a(ptx, size, &text_size);
     if (!text)
-        return clattn_fail(CLATTN_BUILD_FAILED, "the driver's binary is no PTX for sm_90");
+        return clattn_fail(CLATTN_OUT_OF_MEMORY, "no memory for the PTX of a kernel");
     const cl_int code = clattn_build_from_binary(device, text, text_size, options, out);
     free(text);
     if (code == CL_SUCCESS)
         return CLATTN_OK;
+    if (is_out_of_resources(code))
+        return clattn_fail_cl("building PTX for sm_90a", code);
     return clattn_fail(CLATTN_BUILD_FAILED, "the driver refuses the PTX for sm_90a: %s (%d)",
                        clattn_cl_error_name(code), code);
 }
@@ -281,6 +290,8 @@ clattn_status clattn_build_for_sm_90a(const clattn_device *device, const char *o
     *program = NULL;
     const cl_int code = clattn_build_get_binary(device, source, &binary, &size);
     clReleaseProgram(source);
+    if (is_out_of_resources(code))
+        return clattn_fail_cl("reading a program's PTX", code);
     if (code != CL_SUCCESS)
         return clattn_fail(CLATTN_BUILD_FAILED, "the driver gives no PTX: %s (%d)", clattn_cl_error_name(code), code);
     const clattn_status status = build_ptx(device, options, binary, size, program);

@@ -6,9 +6,12 @@
  * text, and it builds such text too. So kernels write these instructions as comments (cl/nv_ptx.clh), and the text is
  * made a program for sm_90a, where they are none. */
 
+#include <stdbool.h>
 #include <stddef.h>
 
-/* The text for sm_90a, to be freed, of `size` bytes; NULL when `ptx` is not for sm_90, or there is no memory. */
+bool clattn_ptx_is_for_sm_90(const char *ptx, size_t size);
+
+/* Such a text for sm_90a, to be freed, of `size` bytes; NULL: no memory. */
 char *clattn_ptx_for_sm_90a(const char *ptx, size_t ptx_size, size_t *size);
 
 #endif

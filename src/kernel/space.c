@@ -20,10 +20,8 @@
 #define MIN_SUMS 8
 /* What a group may have on sm_90 from PTX; CL_DEVICE_LOCAL_MEM_SIZE says 48 KiB there. */
 #define SM_90_LOCAL_BYTES (227 * 1024)
-/* Sums and operands that a work-item of frag_nv_wgmma may keep beside its other registers: none has more than 255, and
- * a group's share 65536. */
-#define WGMMA_MAX_REGISTERS             176
-#define WGMMA_MAX_REGISTERS_OF_12_WARPS 128
+/* Sums and operands that a work-item of frag_nv_wgmma may keep beside its other registers: none has more than 255. */
+#define WGMMA_MAX_REGISTERS 176
 /* Sides of a GPU's groups: a hardware vector, and what still leaves room for several groups a unit. */
 #define MIN_GPU_GROUP 32
 #define MAX_GPU_GROUP 512
@@ -175,11 +173,9 @@ static bool wgmma_fits(const clattn_tile *tile, const clattn_tile_problem *probl
 {
     const int32_t keys = tile->parameters[CLATTN_NV_KEYS];
     const int32_t held = keys / 2 + keys / 4 + problem->v_head_dim / 2;
-    const int32_t threads = (int32_t)clattn_tile_work_group_size(tile);
-    const int32_t limit = threads > 256 ? WGMMA_MAX_REGISTERS_OF_12_WARPS : WGMMA_MAX_REGISTERS;
-    if (held > limit)
-        return no(why, why_size, "%" PRId32 " sums and operands a work-item would not fit registers (%" PRId32 " do)",
-                  held, limit);
+    if (held > WGMMA_MAX_REGISTERS)
+        return no(why, why_size, "%" PRId32 " sums and operands a work-item would not fit registers (%d do)", held,
+                  WGMMA_MAX_REGISTERS);
     return true;
 }
 

@@ -176,7 +176,8 @@ static uint64_t nv_local_bytes(const clattn_tile *tile, const clattn_tile_proble
     const uint64_t q = nv_tile_bytes(clattn_tile_rows(tile), problem->head_dim);
     const uint64_t kv = nv_tile_bytes(keys, problem->head_dim) + nv_tile_bytes(keys, problem->v_head_dim);
     const uint64_t qkv = tile->fragment == CLATTN_FRAGMENT_NV_WGMMA ? 2 * kv + q : q > kv ? q : kv;
-    const uint64_t places = problem->paged ? 2 * (2 * (uint64_t)keys + 1) * sizeof(int32_t) : 0;
+    const uint64_t buffers = tile->fragment == CLATTN_FRAGMENT_NV_WGMMA ? 3 : 2; /* FRAG_KEY_BUFFERS */
+    const uint64_t places = problem->paged ? buffers * (2 * (uint64_t)keys + 1) * sizeof(int32_t) : 0;
     return qkv + places + NV_ALIGNMENT;
 }
 

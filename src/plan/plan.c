@@ -62,17 +62,14 @@ static void name_fragments(char *names, size_t size)
 }
 
 /* The fragment that the caller names. */
-static clattn_status take_fragment(clattn_plan *plan, const char *name)
+static clattn_status name_fragment(clattn_plan *plan, const char *name)
 {
-    char text[REASON_SIZE];
+    char names[REASON_SIZE];
     plan->fragment = clattn_fragment_named(name);
-    if (plan->fragment == CLATTN_FRAGMENT_COUNT) {
-        name_fragments(text, sizeof(text));
-        return clattn_fail(CLATTN_INVALID_ARGUMENT, "fragment is \"%s\"; it has to be one of %s", name, text);
-    }
-    if (!clattn_fragment_takes(plan->fragment, &plan->problem, clattn_device_probed(plan->device), text, sizeof(text)))
-        return clattn_fail(CLATTN_UNSUPPORTED, "fragment is \"%s\": %s", name, text);
-    return CLATTN_OK;
+    if (plan->fragment != CLATTN_FRAGMENT_COUNT)
+        return CLATTN_OK;
+    name_fragments(names, sizeof(names));
+    return clattn_fail(CLATTN_INVALID_ARGUMENT, "fragment is \"%s\"; it has to be one of %s", name, names);
 }
 
 /* See CLATTN_ROLLED in cl/arith.clh. */
@@ -167,6 +164,7 @@ static clattn_status choose_tile(clattn_plan *plan, clattn_step_kind kind, const
 {
     clattn_plan_candidates candidates;
     clattn_status failure = CLATTN_OK;
+    const size_t before = plan->refused ? strlen(plan->refused) : 0;
     CLATTN_TRY(clattn_plan_candidates_of(plan, kind, params, &candidates));
     for (int i = 0; i < candidates.count; i++) {
         bool runs = false;
@@ -178,9 +176,10 @@ static clattn_status choose_tile(clattn_plan *plan, clattn_step_kind kind, const
     }
     if (failure == CLATTN_BUILD_FAILED)
         return failure;
+    const bool has_reason = plan->refused && strlen(plan->refused) > before;
+    const char *why = has_reason ? plan->refused + before + (before > 0) : "";
     return clattn_fail(CLATTN_UNSUPPORTED, "no %s tile of %s runs on this device: %.*s", clattn_step_name(kind),
-                       clattn_fragment_row(plan->steps[kind].tile.fragment)->name,
-                       plan->refused ? (int)strcspn(plan->refused, "\n") : 0, plan->refused ? plan->refused : "");
+                       clattn_fragment_row(plan->steps[kind].tile.fragment)->name, (int)strcspn(why, "\n"), why);
 }
 
 /* What the caller asks for, else what was measured with the tile, else the default, in whole key tiles. */
@@ -252,22 +251,52 @@ static void release_steps(clattn_plan *plan)
         release_step(&plan->steps[kind]);
 }
 
-/* Compiles the plan with the device's best fragment that takes the problem and builds. */
+/* Whether the spaces of the fragment's kernels hold the tiles that the caller names. */
+static bool has_named_tiles(clattn_fragment_id fragment, const clattn_plan_params *params)
+{
+    const struct {
+        clattn_algorithm algorithm;
+        const char *name;
+    } named[] = { { CLATTN_ALGORITHM_PREFILL, params->prefill_tile },
+                  { CLATTN_ALGORITHM_DECODE, params->decode_tile } };
+    for (size_t i = 0; i < sizeof(named) / sizeof(named[0]); i++) {
+        const clattn_algorithm algorithm = named[i].algorithm;
+        clattn_tile tile;
+        if (named[i].name &&
+            (!clattn_tile_parse(algorithm, clattn_fragment_of(fragment, algorithm), named[i].name, &tile) ||
+             !clattn_tile_in_space(&tile, NULL, 0)))
+            return false;
+    }
+    return true;
+}
+
+/* Compiles the plan with its fragment, if that takes the problem. */
+static clattn_status compile_with_fragment(clattn_plan *plan, const clattn_plan_params *params, bool proven)
+{
+    char why[REASON_SIZE];
+    if (!clattn_fragment_takes(plan->fragment, &plan->problem, clattn_device_probed(plan->device), why, sizeof(why)))
+        return clattn_fail(CLATTN_UNSUPPORTED, "%s", why);
+    if (!proven)
+        CLATTN_TRY(clattn_fragment_prove(plan->device, plan->fragment));
+    return compile_steps(plan, params);
+}
+
+/* Compiles the plan with the device's best fragment that takes the problem, has the tiles that the caller names, and
+ * builds; tiles that are named are no other's. */
 static clattn_status compile_best(clattn_plan *plan, const clattn_plan_params *params)
 {
-    const clattn_device_info *info = clattn_device_probed(plan->device);
+    const bool named = params->prefill_tile || params->decode_tile;
     plan->fragment = clattn_fragment_named(clattn_preferred_fragment(plan->device));
     for (;;) {
         const clattn_fragment *row = clattn_fragment_row(plan->fragment);
-        const bool last = row->otherwise == plan->fragment;
-        char why[REASON_SIZE];
+        const bool last = row->otherwise == plan->fragment, has_tiles = has_named_tiles(plan->fragment, params);
         clattn_status status = CLATTN_UNSUPPORTED;
-        if (clattn_fragment_takes(plan->fragment, &plan->problem, info, why, sizeof(why)) &&
-            clattn_fragment_proven(plan->device, plan->fragment, why, sizeof(why)))
-            status = compile_steps(plan, params);
+        if (has_tiles || last)
+            status = compile_with_fragment(plan, params, false);
         else
-            clattn_fail(status, "%s", why);
-        if (status == CLATTN_OK || last || (status != CLATTN_UNSUPPORTED && status != CLATTN_BUILD_FAILED))
+            clattn_fail(status, "it has no such tile as is asked for");
+        if (status == CLATTN_OK || last || (named && has_tiles) ||
+            (status != CLATTN_UNSUPPORTED && status != CLATTN_BUILD_FAILED))
             return status;
         refuse(plan, "fragment %s: %s", row->name, clattn_last_error());
         release_steps(plan);
@@ -275,12 +304,13 @@ static clattn_status compile_best(clattn_plan *plan, const clattn_plan_params *p
     }
 }
 
-static clattn_status fill_plan(clattn_plan *plan, const clattn_attention_desc *desc, const clattn_plan_params *params)
+static clattn_status fill_plan(clattn_plan *plan, const clattn_attention_desc *desc, const clattn_plan_params *params,
+                               bool proven)
 {
     CLATTN_TRY(clattn_problem_init(&plan->problem, desc));
     if (params->fragment) {
-        CLATTN_TRY(take_fragment(plan, params->fragment));
-        CLATTN_TRY(compile_steps(plan, params));
+        CLATTN_TRY(name_fragment(plan, params->fragment));
+        CLATTN_TRY(compile_with_fragment(plan, params, proven));
     } else {
         CLATTN_TRY(compile_best(plan, params));
     }
@@ -316,21 +346,33 @@ bool clattn_plan_possible(const clattn_device *device, const clattn_problem *pro
     return fits[CLATTN_ALGORITHM_PREFILL] && fits[CLATTN_ALGORITHM_DECODE];
 }
 
-clattn_status clattn_plan_build(clattn_device *device, const clattn_attention_desc *desc,
-                                const clattn_plan_params *params, clattn_plan **out)
+static clattn_status build(clattn_device *device, const clattn_attention_desc *desc, const clattn_plan_params *params,
+                           bool proven, clattn_plan **out)
 {
     clattn_plan *plan = calloc(1, sizeof(*plan));
     if (!plan)
         return clattn_fail(CLATTN_OUT_OF_MEMORY, "no memory for a plan");
     plan->device = clattn_device_retain(device);
     plan->serial = clattn_device_next_serial(device);
-    const clattn_status status = fill_plan(plan, desc, params);
+    const clattn_status status = fill_plan(plan, desc, params, proven);
     if (status != CLATTN_OK) {
         clattn_plan_free(plan);
         return status;
     }
     *out = plan;
     return CLATTN_OK;
+}
+
+clattn_status clattn_plan_build(clattn_device *device, const clattn_attention_desc *desc,
+                                const clattn_plan_params *params, clattn_plan **out)
+{
+    return build(device, desc, params, false, out);
+}
+
+clattn_status clattn_plan_build_unproven(clattn_device *device, const clattn_attention_desc *desc,
+                                         const clattn_plan_params *params, clattn_plan **out)
+{
+    return build(device, desc, params, true, out);
 }
 
 void clattn_plan_free(clattn_plan *plan)

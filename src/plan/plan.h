@@ -57,6 +57,9 @@ const char *clattn_step_name(clattn_step_kind kind);
 /* clattn_plan_create with a checked device and params; see there for the errors. */
 clattn_status clattn_plan_build(clattn_device *device, const clattn_attention_desc *desc,
                                 const clattn_plan_params *params, clattn_plan **out);
+/* The same without the fragment's proof (proof.h): for the proof itself. */
+clattn_status clattn_plan_build_unproven(clattn_device *device, const clattn_attention_desc *desc,
+                                         const clattn_plan_params *params, clattn_plan **out);
 void clattn_plan_free(clattn_plan *plan);
 
 /* Whether some fragment has a tile of each kernel within the device's limits; else a line for each that has not. */

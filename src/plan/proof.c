@@ -17,12 +17,11 @@ enum { DIM = 64, QUERIES = 64, KEYS = 256, REASON_SIZE = 160 };
 #define LENGTH          16.0f
 #define LARGEST_MISTAKE 1e-2f
 
-typedef enum proof_state { UNKNOWN, PROVEN, REFUTED } proof_state;
-
 typedef struct proofs {
     pthread_mutex_t lock;
     struct {
-        proof_state state;
+        bool known;
+        clattn_status status;
         char why[REASON_SIZE];
     } of[CLATTN_FRAGMENT_COUNT];
 } proofs;
@@ -64,20 +63,29 @@ typedef struct trial {
     cl_mem unit_vectors, values, answers; /* of Q and K, of V, of O */
 } trial;
 
+static cl_int fill(cl_context context, const uint16_t *elements, cl_mem *memory)
+{
+    cl_int code = CL_SUCCESS;
+    *memory = clCreateBuffer(context, CL_MEM_READ_ONLY | CL_MEM_COPY_HOST_PTR, KEYS * DIM * sizeof(*elements),
+                             (void *)(uintptr_t)elements, &code);
+    return code;
+}
+
 static cl_int make_inputs(trial *t, cl_context context)
 {
-    uint16_t units[KEYS * DIM] = { 0 }, values[KEYS * DIM];
-    cl_int code = CL_SUCCESS;
-    for (int key = 0; key < KEYS; key++) {
-        units[key * DIM + key % DIM] = ref_f16_from_f32(LENGTH);
-        for (int dim = 0; dim < DIM; dim++)
-            values[key * DIM + dim] = ref_f16_from_f32((float)value_of(key, dim));
-    }
-    t->unit_vectors = clCreateBuffer(context, CL_MEM_READ_ONLY | CL_MEM_COPY_HOST_PTR, sizeof(units), units, &code);
+    uint16_t *elements = calloc(KEYS * DIM, sizeof(*elements));
+    if (!elements)
+        return CL_OUT_OF_HOST_MEMORY;
+    for (int key = 0; key < KEYS; key++)
+        elements[key * DIM + key % DIM] = ref_f16_from_f32(LENGTH);
+    cl_int code = fill(context, elements, &t->unit_vectors);
+    for (int i = 0; i < KEYS * DIM; i++)
+        elements[i] = ref_f16_from_f32((float)value_of(i / DIM, i % DIM));
     if (code == CL_SUCCESS)
-        t->values = clCreateBuffer(context, CL_MEM_READ_ONLY | CL_MEM_COPY_HOST_PTR, sizeof(values), values, &code);
+        code = fill(context, elements, &t->values);
     if (code == CL_SUCCESS)
         t->answers = clCreateBuffer(context, CL_MEM_READ_WRITE, QUERIES * DIM * sizeof(uint16_t), NULL, &code);
+    free(elements);
     return code;
 }
 
@@ -90,9 +98,9 @@ static clattn_status trial_open(trial *t, clattn_device *device, clattn_fragment
                               .v = rows, .o = rows, .max_batch = 1, .max_q_len = q_len, .min_q_len = q_len,
                               .max_kv_len = KEYS, .scale = 1.0f);
     const clattn_plan_params params =
-        CLATTN_PLAN_PARAMS(.fragment = clattn_fragment_row(fragment)->name, .ignore_records = true);
+        CLATTN_PLAN_PARAMS(.fragment = clattn_fragment_row(fragment)->name, .ignore_records = true, .split_size = KEYS);
     cl_int code = CL_SUCCESS;
-    CLATTN_TRY(clattn_plan_build(device, &desc, &params, &t->plan));
+    CLATTN_TRY(clattn_plan_build_unproven(device, &desc, &params, &t->plan));
     t->queue = clCreateCommandQueue(clattn_device_context(device), clattn_device_id(device), 0, &code);
     if (code == CL_SUCCESS)
         code = make_inputs(t, clattn_device_context(device));
@@ -162,27 +170,32 @@ static bool needs_proof(clattn_fragment_id fragment)
     return fragment == CLATTN_FRAGMENT_NV_WGMMA || fragment == CLATTN_FRAGMENT_NV_MMA;
 }
 
-bool clattn_fragment_proven(clattn_device *device, clattn_fragment_id fragment, char *why, size_t why_size)
+/* With the lock held. What is not the fragment's doing is not kept. */
+static clattn_status prove_once(proofs *all, clattn_device *device, clattn_fragment_id fragment)
 {
-    why[0] = '\0';
+    clattn_status status = prove(device, fragment, QUERIES);
+    if (status == CLATTN_OK)
+        status = prove(device, fragment, 1);
+    if (status == CLATTN_UNSUPPORTED || status == CLATTN_BUILD_FAILED)
+        snprintf(all->of[fragment].why, REASON_SIZE, "its probe run failed: %s", clattn_last_error());
+    else if (status != CLATTN_OK)
+        return status;
+    all->of[fragment].known = true;
+    all->of[fragment].status = status;
+    return CLATTN_OK;
+}
+
+clattn_status clattn_fragment_prove(clattn_device *device, clattn_fragment_id fragment)
+{
     if (!needs_proof(fragment))
-        return true;
+        return CLATTN_OK;
     proofs *all = clattn_device_attachment(device, CLATTN_SLOT_PROOFS, proofs_make, proofs_destroy);
-    if (!all) {
-        snprintf(why, why_size, "no memory to prove it");
-        return false;
-    }
+    if (!all)
+        return clattn_fail(CLATTN_OUT_OF_MEMORY, "no memory for a fragment's proof");
     pthread_mutex_lock(&all->lock);
-    if (all->of[fragment].state == UNKNOWN) {
-        clattn_status status = prove(device, fragment, QUERIES);
-        if (status == CLATTN_OK)
-            status = prove(device, fragment, 1);
-        all->of[fragment].state = status == CLATTN_OK ? PROVEN : REFUTED;
-        if (status != CLATTN_OK)
-            snprintf(all->of[fragment].why, REASON_SIZE, "its probe run failed: %s", clattn_last_error());
-    }
-    const bool proven = all->of[fragment].state == PROVEN;
-    snprintf(why, why_size, "%s", all->of[fragment].why);
+    clattn_status status = all->of[fragment].known ? CLATTN_OK : prove_once(all, device, fragment);
+    if (status == CLATTN_OK && all->of[fragment].status != CLATTN_OK)
+        status = clattn_fail(all->of[fragment].status, "%s", all->of[fragment].why);
     pthread_mutex_unlock(&all->lock);
-    return proven;
+    return status;
 }

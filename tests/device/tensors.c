@@ -12,7 +12,7 @@ static double magnitude(const problem *p)
     if (p->c.values != VALUES_HUGE)
         return 1.0;
     double target = p->c.ot == CLATTN_F16 ? 300.0 : 3000.0;
-    if (p->c.ot != CLATTN_F32 && p->c.layout == LAYOUT_MLA)
+    if (p->c.frag >= FRAG_NV_WGMMA && p->c.layout == LAYOUT_MLA)
         target = 30.0;
     double scale = p->c.scale != 0.0f ? fabs((double)p->c.scale) : 1.0 / sqrt(p->c.d);
     return sqrt(target / (scale * sqrt(p->c.d)));

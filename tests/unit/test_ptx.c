@@ -48,11 +48,17 @@ static void reads_no_byte_behind(void **state)
 static void other_binaries_are_none(void **state)
 {
     (void)state;
-    static const char *const others[] = { "", ".target", ".version 9.0\n.target sm_80\n", "\177ELF", "\n.target sm_9" };
-    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
-        size_t size = 0;
-        assert_null(clattn_ptx_for_sm_90a(others[i], strlen(others[i]), &size));
-    }
+    static const char *const others[] = { "",
+                                          ".target",
+                                          ".version 9.0\n.target sm_80\n",
+                                          "\177ELF",
+                                          "\n.target sm_9",
+                                          "\n.target sm_90",
+                                          "\n.target sm_90a\n",
+                                          "\n.target sm_900\n" };
+    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+        assert_false(clattn_ptx_is_for_sm_90(others[i], strlen(others[i])));
+    assert_true(clattn_ptx_is_for_sm_90(ptx, sizeof(ptx)));
 }
 
 int main(void)

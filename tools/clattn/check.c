@@ -161,6 +161,16 @@ static bool has_decode(const tally *state, const char *fragment, const check_cas
     return !state->quick || (strcmp(fragment, state->on.info.fragment) == 0 && mask_class(row) != 0);
 }
 
+/* Whether plans of these types can have the fragment. What fails otherwise fails again where it is reported. */
+static bool fragment_takes(const tally *state, const char *fragment, const clattn_attention_desc *desc)
+{
+    clattn_plan_params params = CLATTN_PLAN_PARAMS(.fragment = fragment);
+    clattn_plan *plan = NULL;
+    const clattn_status status = clattn_plan_create(state->on.device, desc, &params, &plan);
+    clattn_plan_destroy(&plan);
+    return status != CLATTN_UNSUPPORTED;
+}
+
 static int check_row(tally *state, const char *fragment, check_problem *problem, const check_dims *dims,
                      clattn_dtype dtype)
 {
@@ -170,6 +180,8 @@ static int check_row(tally *state, const char *fragment, check_problem *problem,
     const bool decodes = has_decode(state, fragment, problem->row);
     if (!decodes)
         problem->desc.min_q_len = PREFILL_Q_LEN;
+    if (!fragment_takes(state, fragment, &problem->desc))
+        return EXIT_DONE; /* such types are others' */
     int status = job_load_plan(&state->on, &problem->desc, &params, &loaded);
     if (status != EXIT_DONE)
         return status;
@@ -200,21 +212,26 @@ static const check_form *form_of_last(void)
     return form;
 }
 
-/* Whether the device can run the fragment: *runs. Fails when no case could be told from another, as without sources. */
-static int try_fragment(tally *state, const char *fragment, bool *runs)
+/* The first type in which the device can run the fragment: *dtype; CLATTN_FLOAT_DTYPE_COUNT: in none. Fails when no
+ * case could be told from another, as without sources. */
+static int try_fragment(tally *state, const char *fragment, int *dtype)
 {
-    clattn_attention_desc desc;
-    clattn_plan_params params = CLATTN_PLAN_PARAMS(.fragment = fragment);
-    clattn_plan *plan = NULL;
-    check_describe(&check_cases[check_case_count - 1], form_of_last(), &all_dims[0], CLATTN_F32, &desc);
-    if (!has_decode(state, fragment, &check_cases[check_case_count - 1]))
-        desc.min_q_len = PREFILL_Q_LEN;
-    clattn_status status = clattn_plan_create(state->on.device, &desc, &params, &plan);
-    clattn_plan_destroy(&plan);
-    *runs = status != CLATTN_UNSUPPORTED;
-    if (status == CLATTN_IO_ERROR)
-        return fail_library("no plan can be made");
-    return *runs ? EXIT_DONE : print_skipped(state, fragment, clattn_last_error());
+    const check_case *last = &check_cases[check_case_count - 1];
+    for (*dtype = 0; *dtype < CLATTN_FLOAT_DTYPE_COUNT; (*dtype)++) {
+        clattn_attention_desc desc;
+        clattn_plan_params params = CLATTN_PLAN_PARAMS(.fragment = fragment);
+        clattn_plan *plan = NULL;
+        check_describe(last, *dtype == 0 ? form_of_last() : &check_forms[0], &all_dims[0], (clattn_dtype)*dtype, &desc);
+        if (!has_decode(state, fragment, last))
+            desc.min_q_len = PREFILL_Q_LEN;
+        const clattn_status status = clattn_plan_create(state->on.device, &desc, &params, &plan);
+        clattn_plan_destroy(&plan);
+        if (status == CLATTN_IO_ERROR)
+            return fail_library("no plan can be made");
+        if (status != CLATTN_UNSUPPORTED)
+            return EXIT_DONE;
+    }
+    return print_skipped(state, fragment, clattn_last_error());
 }
 
 static bool is_quick(const tally *state, const char *fragment, const check_problem *problem, int dtype)
@@ -243,14 +260,14 @@ static void check_rows(tally *state, const char *fragment, const check_form *for
 static int check_fragment(tally *state, const char *fragment)
 {
     const size_t num_dims = sizeof all_dims / sizeof *all_dims;
-    bool runs = false;
-    int status = try_fragment(state, fragment, &runs);
-    if (status != EXIT_DONE || !runs)
+    int first = 0;
+    int status = try_fragment(state, fragment, &first);
+    if (status != EXIT_DONE || first == CLATTN_FLOAT_DTYPE_COUNT)
         return status;
     for (int form = 0; form < check_form_count; form++) {
         const bool all = form == 0 && !state->quick; /* see check_forms.def */
         for (size_t d = 0; d < (all ? num_dims : 1); d++)
-            for (int dtype = 0; dtype < (all || state->quick ? CLATTN_FLOAT_DTYPE_COUNT : 1); dtype++)
+            for (int dtype = first; dtype < (all || state->quick ? CLATTN_FLOAT_DTYPE_COUNT : first + 1); dtype++)
                 check_rows(state, fragment, &check_forms[form], &all_dims[d], dtype);
     }
     return EXIT_DONE;
