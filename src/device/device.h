@@ -49,6 +49,9 @@ const char *clattn_device_isa(const clattn_device *device);
 /* "PLATFORM / DEVICE / DRIVER", one line for people. */
 const char *clattn_device_line(const clattn_device *device);
 
+/* 90 of "sm_90"; 0 of other architectures' names. */
+int clattn_sm_version(const char *architecture);
+
 /* The fragment that plans prefer here, where the caller names none. */
 const char *clattn_preferred_fragment(const clattn_device *device);
 

@@ -150,13 +150,17 @@ static const char *type_name(cl_device_type type)
     return type & CL_DEVICE_TYPE_CPU ? "cpu" : "custom";
 }
 
+int clattn_sm_version(const char *architecture)
+{
+    int version = 0;
+    return sscanf(architecture, "sm_%d", &version) == 1 ? version : 0;
+}
+
 /* frag_nv_wgmma's instructions are Hopper's alone; frag_nv_mma's are there from Ampere on. */
 static const char *nvidia_fragment(const char *architecture)
 {
-    int version = 0;
-    if (sscanf(architecture, "sm_%d", &version) != 1 || version < 80)
-        return "frag_scalar";
-    return version == 90 ? "frag_nv_wgmma" : "frag_nv_mma";
+    const int version = clattn_sm_version(architecture);
+    return version == 90 ? "frag_nv_wgmma" : version >= 80 ? "frag_nv_mma" : "frag_scalar";
 }
 
 /* Lanes are queries where a work-item has vector registers to itself. llvmpipe under rusticl says CPU with width 1: it

@@ -36,6 +36,11 @@ const clattn_fragment *clattn_fragment_row(clattn_fragment_id id)
     return &fragments[id];
 }
 
+bool clattn_fragment_is_tensor_core(clattn_fragment_id id)
+{
+    return id == CLATTN_FRAGMENT_NV_WGMMA || id == CLATTN_FRAGMENT_NV_MMA;
+}
+
 clattn_fragment_id clattn_fragment_named(const char *name)
 {
     int id = 0;

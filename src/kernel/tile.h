@@ -82,6 +82,8 @@ typedef struct clattn_tile_problem {
 } clattn_tile_problem;
 
 const clattn_fragment *clattn_fragment_row(clattn_fragment_id id);
+/* Whether it is one of the two for NVIDIA's tensor cores. */
+bool clattn_fragment_is_tensor_core(clattn_fragment_id id);
 /* The fragment that plans are made of with this name; CLATTN_FRAGMENT_COUNT when there is none. */
 clattn_fragment_id clattn_fragment_named(const char *name);
 /* Which fragment a kernel has in a plan of `fragment`. */

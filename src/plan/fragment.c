@@ -9,9 +9,7 @@
 
 static bool runs_tensor_cores(const clattn_device_info *info, clattn_fragment_id fragment)
 {
-    int version = 0;
-    if (!strstr(info->vendor, "NVIDIA") || sscanf(info->architecture, "sm_%d", &version) != 1)
-        return false;
+    const int version = strstr(info->vendor, "NVIDIA") ? clattn_sm_version(info->architecture) : 0;
     return fragment == CLATTN_FRAGMENT_NV_WGMMA ? version == 90 : version >= 80;
 }
 
@@ -21,7 +19,7 @@ bool clattn_fragment_takes(clattn_fragment_id fragment, const clattn_problem *pr
     const clattn_attention_desc *d = &problem->desc;
     const bool halves = d->q_dtype == CLATTN_F16 || d->q_dtype == CLATTN_BF16;
     why[0] = '\0';
-    if (fragment != CLATTN_FRAGMENT_NV_WGMMA && fragment != CLATTN_FRAGMENT_NV_MMA)
+    if (!clattn_fragment_is_tensor_core(fragment))
         return true;
     if (!runs_tensor_cores(info, fragment))
         snprintf(why, why_size, "%s needs an NVIDIA GPU of %s; the architecture is '%s'",

@@ -165,11 +165,6 @@ static clattn_status prove(clattn_device *device, clattn_fragment_id fragment, i
     return status;
 }
 
-static bool needs_proof(clattn_fragment_id fragment)
-{
-    return fragment == CLATTN_FRAGMENT_NV_WGMMA || fragment == CLATTN_FRAGMENT_NV_MMA;
-}
-
 /* With the lock held. What is not the fragment's doing is not kept. */
 static clattn_status prove_once(proofs *all, clattn_device *device, clattn_fragment_id fragment)
 {
@@ -187,7 +182,7 @@ static clattn_status prove_once(proofs *all, clattn_device *device, clattn_fragm
 
 clattn_status clattn_fragment_prove(clattn_device *device, clattn_fragment_id fragment)
 {
-    if (!needs_proof(fragment))
+    if (!clattn_fragment_is_tensor_core(fragment))
         return CLATTN_OK;
     proofs *all = clattn_device_attachment(device, CLATTN_SLOT_PROOFS, proofs_make, proofs_destroy);
     if (!all)

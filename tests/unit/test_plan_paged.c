@@ -308,7 +308,7 @@ static void groups_keep_the_places_of_keys(void **state)
         const clattn_tile_problem dense = { 64, 64, false }, paged = { 64, 64, true };
         const uint64_t without = clattn_tile_local_bytes(tile, &dense), with = clattn_tile_local_bytes(tile, &paged);
         const uint64_t places = (uint64_t)(2 * clattn_tile_keys(tile) + 1) * sizeof(int32_t);
-        if (tile->fragment == CLATTN_FRAGMENT_NV_WGMMA || tile->fragment == CLATTN_FRAGMENT_NV_MMA) {
+        if (clattn_fragment_is_tensor_core(tile->fragment)) {
             const uint64_t tiles = tile->fragment == CLATTN_FRAGMENT_NV_WGMMA ? 3 : 2;
             assert_int_equal(with, without + tiles * places); /* by turns */
             continue;

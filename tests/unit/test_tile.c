@@ -167,11 +167,6 @@ static uint64_t scalar_local_bytes(const scalar_tile *t, int32_t v_head_dim)
     return (uint64_t)floats * sizeof(float);
 }
 
-static bool is_tensor_core(clattn_fragment_id fragment)
-{
-    return fragment == CLATTN_FRAGMENT_NV_WGMMA || fragment == CLATTN_FRAGMENT_NV_MMA;
-}
-
 /* NV_TILES_BYTES of cl/frag_nv_wgmma.clh and cl/frag_nv_mma.clh, counted row by row, and what aligns them. */
 static uint64_t tensor_core_local_bytes(clattn_fragment_id fragment, const int32_t *p, int32_t head_dim,
                                         int32_t v_head_dim)
@@ -194,7 +189,7 @@ static void counts_local_bytes_of_tensor_cores(void **state)
     for (size_t i = 0; i < LENGTH(rows); i++) {
         const clattn_tile *tile = clattn_tile_row(i);
         const clattn_fragment_id fragment = rows[i].fragment;
-        if (!is_tensor_core(fragment))
+        if (!clattn_fragment_is_tensor_core(fragment))
             continue;
         const int32_t *p = tile->parameters;
         assert_int_equal(clattn_tile_rows(tile), p[0] * 16);
@@ -216,7 +211,8 @@ static void sizes_are_the_kernels(void **state)
     (void)state;
     for (size_t i = 0; i < LENGTH(rows); i++) {
         const clattn_tile *tile = clattn_tile_row(i);
-        if (clattn_fragment_row(rows[i].fragment)->role == CLATTN_ROLE_GROUP || is_tensor_core(rows[i].fragment))
+        if (clattn_fragment_row(rows[i].fragment)->role == CLATTN_ROLE_GROUP ||
+            clattn_fragment_is_tensor_core(rows[i].fragment))
             continue;
         const bool is_scalar = rows[i].fragment == CLATTN_FRAGMENT_SCALAR;
         const lanes_tile l = lanes_of(&rows[i]);
@@ -337,7 +333,8 @@ static void last_rows_are_for_every_device(void **state)
             const clattn_fragment_id own =
                 clattn_fragment_of((clattn_fragment_id)fragment, (clattn_algorithm)algorithm);
             if (clattn_fragment_row((clattn_fragment_id)fragment)->role != CLATTN_ROLE_PLAN ||
-                is_tensor_core((clattn_fragment_id)fragment)) /* what they cannot do, frag_scalar does */
+                clattn_fragment_is_tensor_core(
+                    (clattn_fragment_id)fragment)) /* what they cannot do, frag_scalar does */
                 continue;
             for (size_t i = 0; i < LENGTH(rows); i++)
                 if ((int)rows[i].algorithm == algorithm && rows[i].fragment == own)

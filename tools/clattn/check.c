@@ -161,14 +161,14 @@ static bool has_decode(const tally *state, const char *fragment, const check_cas
     return !state->quick || (strcmp(fragment, state->on.info.fragment) == 0 && mask_class(row) != 0);
 }
 
-/* Whether plans of these types can have the fragment. What fails otherwise fails again where it is reported. */
-static bool fragment_takes(const tally *state, const char *fragment, const clattn_attention_desc *desc)
+/* What making a plan with the fragment comes to. CLATTN_UNSUPPORTED: plans of these types cannot have it. */
+static clattn_status try_plan(const tally *state, const char *fragment, const clattn_attention_desc *desc)
 {
     clattn_plan_params params = CLATTN_PLAN_PARAMS(.fragment = fragment);
     clattn_plan *plan = NULL;
     const clattn_status status = clattn_plan_create(state->on.device, desc, &params, &plan);
     clattn_plan_destroy(&plan);
-    return status != CLATTN_UNSUPPORTED;
+    return status;
 }
 
 static int check_row(tally *state, const char *fragment, check_problem *problem, const check_dims *dims,
@@ -180,8 +180,8 @@ static int check_row(tally *state, const char *fragment, check_problem *problem,
     const bool decodes = has_decode(state, fragment, problem->row);
     if (!decodes)
         problem->desc.min_q_len = PREFILL_Q_LEN;
-    if (!fragment_takes(state, fragment, &problem->desc))
-        return EXIT_DONE; /* such types are others' */
+    if (try_plan(state, fragment, &problem->desc) == CLATTN_UNSUPPORTED)
+        return EXIT_DONE; /* such types are others'; what fails otherwise fails again below, and is reported */
     int status = job_load_plan(&state->on, &problem->desc, &params, &loaded);
     if (status != EXIT_DONE)
         return status;
@@ -219,13 +219,10 @@ static int try_fragment(tally *state, const char *fragment, int *dtype)
     const check_case *last = &check_cases[check_case_count - 1];
     for (*dtype = 0; *dtype < CLATTN_FLOAT_DTYPE_COUNT; (*dtype)++) {
         clattn_attention_desc desc;
-        clattn_plan_params params = CLATTN_PLAN_PARAMS(.fragment = fragment);
-        clattn_plan *plan = NULL;
         check_describe(last, *dtype == 0 ? form_of_last() : &check_forms[0], &all_dims[0], (clattn_dtype)*dtype, &desc);
         if (!has_decode(state, fragment, last))
             desc.min_q_len = PREFILL_Q_LEN;
-        const clattn_status status = clattn_plan_create(state->on.device, &desc, &params, &plan);
-        clattn_plan_destroy(&plan);
+        const clattn_status status = try_plan(state, fragment, &desc);
         if (status == CLATTN_IO_ERROR)
             return fail_library("no plan can be made");
         if (status != CLATTN_UNSUPPORTED)
