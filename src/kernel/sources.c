@@ -111,8 +111,17 @@ void clattn_sources_add_to_key(const clattn_sources *sources, clattn_key *key)
     }
 }
 
-/* Marks the headers that the text includes, and those that they do. */
-static void mark_included(const clattn_sources *sources, const char *text, bool *included)
+/* Whether a header is a fragment's, but not of the one with this name. */
+static bool is_other_fragment(const char *header, const char *fragment)
+{
+    static const char prefix[] = "frag_";
+    const size_t size = strlen(fragment);
+    const bool own = strncmp(header, fragment, size) == 0 && strcmp(header + size, ".clh") == 0;
+    return strncmp(header, prefix, sizeof(prefix) - 1) == 0 && !own;
+}
+
+/* Marks the headers that the text includes for a fragment, and those that they do. */
+static void mark_included(const clattn_sources *sources, const char *text, const char *fragment, bool *included)
 {
     static const char directive[] = "include";
     for (const char *at = strstr(text, directive); at; at = strstr(at, directive)) {
@@ -122,20 +131,21 @@ static void mark_included(const clattn_sources *sources, const char *text, bool 
         const size_t size = strcspn(at, "\"\n");
         for (size_t i = 0; i < sources->header_count; i++) {
             const char *name = sources->header_names[i];
-            if (included[i] || strlen(name) != size || strncmp(name, at, size) != 0)
+            if (included[i] || strlen(name) != size || strncmp(name, at, size) != 0 ||
+                is_other_fragment(name, fragment))
                 continue;
             included[i] = true;
-            mark_included(sources, sources->header_texts[i], included);
+            mark_included(sources, sources->header_texts[i], fragment, included);
         }
     }
 }
 
-bool clattn_sources_add_included_to_key(const clattn_sources *sources, clattn_key *key)
+bool clattn_sources_add_included_to_key(const clattn_sources *sources, const char *fragment, clattn_key *key)
 {
     bool *included = calloc(sources->header_count + 1, sizeof(*included));
     if (!included)
         return false;
-    mark_included(sources, sources->main_text, included);
+    mark_included(sources, sources->main_text, fragment, included);
     clattn_key_add_text(key, sources->main_text);
     for (size_t i = 0; i < sources->header_count; i++)
         if (included[i])

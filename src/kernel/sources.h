@@ -28,8 +28,9 @@ void clattn_sources_free(clattn_sources *sources);
 /* Mixes names and texts into the key. */
 void clattn_sources_add_to_key(const clattn_sources *sources, clattn_key *key);
 
-/* The same of the main text and of the headers that it includes, and they include, alone: other kernels' headers may
- * change and leave this key. False when there is no memory. */
-bool clattn_sources_add_included_to_key(const clattn_sources *sources, clattn_key *key);
+/* The texts alone of the main file and of the headers that it includes, and they include, when it is compiled with the
+ * fragment of that name: other kernels' and other fragments' headers may change and leave this key. False when there is
+ * no memory. */
+bool clattn_sources_add_included_to_key(const clattn_sources *sources, const char *fragment, clattn_key *key);
 
 #endif

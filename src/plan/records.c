@@ -49,7 +49,7 @@ typedef struct records {
     bool loaded;
     record_file *files;
     size_t count;
-    char *kernels[CLATTN_ALGORITHM_COUNT]; /* versions of the sources here; NULL: cannot be read */
+    clattn_kernel_versions kernels; /* of the sources here; NULL: there is no such kernel, or it cannot be read */
 } records;
 
 /* An entry that may serve. */
@@ -76,6 +76,15 @@ static void *records_make(void)
     return all;
 }
 
+void clattn_kernel_versions_free(clattn_kernel_versions versions)
+{
+    for (int i = 0; i < CLATTN_ALGORITHM_COUNT; i++)
+        for (int j = 0; j < CLATTN_FRAGMENT_COUNT; j++) {
+            free(versions[i][j]);
+            versions[i][j] = NULL;
+        }
+}
+
 static void forget(records *all)
 {
     for (size_t i = 0; i < all->count; i++) {
@@ -85,10 +94,7 @@ static void forget(records *all)
     free(all->files);
     all->files = NULL;
     all->count = 0;
-    for (int i = 0; i < CLATTN_ALGORITHM_COUNT; i++) {
-        free(all->kernels[i]);
-        all->kernels[i] = NULL;
-    }
+    clattn_kernel_versions_free(all->kernels);
     all->loaded = false;
 }
 
@@ -125,14 +131,15 @@ clattn_record_device clattn_records_device(const clattn_device *device)
                                    .vector_width = info->native_vector_width_float };
 }
 
-clattn_status clattn_records_kernels(const clattn_device *device, clattn_algorithm algorithm, char **out)
+clattn_status clattn_records_kernels(const clattn_device *device, clattn_algorithm algorithm,
+                                     clattn_fragment_id fragment, char **out)
 {
     char name[32], hex[CLATTN_KEY_HEX_SIZE];
     clattn_sources sources;
     clattn_key key = { 0 };
     snprintf(name, sizeof(name), "%s.cl", clattn_algorithm_name(algorithm));
     CLATTN_TRY(clattn_sources_load(clattn_device_settings_of(device)->kernel_dir, name, &sources));
-    const bool right = clattn_sources_add_included_to_key(&sources, &key);
+    const bool right = clattn_sources_add_included_to_key(&sources, clattn_fragment_row(fragment)->name, &key);
     clattn_sources_free(&sources);
     clattn_key_hex(key, hex);
     *out = right ? clattn_text_copy(hex) : NULL;
@@ -196,6 +203,17 @@ static void read_folder(const clattn_device *device, records *all, const char *f
     free(items);
 }
 
+/* A version that cannot be told matches none. Plans will fail for the same reason, and say it. */
+static void load_versions(const clattn_device *device, records *all, clattn_algorithm algorithm)
+{
+    for (int i = 0; i < CLATTN_FRAGMENT_COUNT; i++) {
+        const clattn_fragment_id fragment = (clattn_fragment_id)i;
+        if (clattn_space_size(algorithm, fragment) > 0 &&
+            clattn_records_kernels(device, algorithm, fragment, &all->kernels[algorithm][fragment]) != CLATTN_OK)
+            clattn_log(device, CLATTN_LOG_DEBUG, "no tuning record is exact: %s", clattn_last_error());
+    }
+}
+
 static void load(const clattn_device *device, records *all)
 {
     char *folder = NULL;
@@ -203,10 +221,8 @@ static void load(const clattn_device *device, records *all)
         read_folder(device, all, folder);
         free(folder);
     }
-    /* A version that cannot be told matches none. Plans will fail for the same reason, and say it. */
     for (int i = 0; all->count > 0 && i < CLATTN_ALGORITHM_COUNT; i++)
-        if (clattn_records_kernels(device, (clattn_algorithm)i, &all->kernels[i]) != CLATTN_OK)
-            clattn_log(device, CLATTN_LOG_DEBUG, "no tuning record is exact: %s", clattn_last_error());
+        load_versions(device, all, (clattn_algorithm)i);
     all->loaded = true;
 }
 
@@ -227,7 +243,7 @@ static unsigned conditions_of(const clattn_device *device, const records *all, c
                               const clattn_record_entry *entry)
 {
     const clattn_record_device own = clattn_records_device(device), *other = &record->device;
-    const char *kernels = all->kernels[entry->class.algorithm];
+    const char *kernels = all->kernels[entry->class.algorithm][entry->class.fragment];
     const struct {
         unsigned condition;
         bool holds;

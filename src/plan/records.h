@@ -41,9 +41,14 @@ void clattn_records_reload(clattn_device *device);
 /* The device as records know it: pointers into it, not to be freed. */
 clattn_record_device clattn_records_device(const clattn_device *device);
 
-/* The version of a kernel's sources: a hash of all that it is compiled from. To be freed. CLATTN_IO_ERROR (a file of
- * the device's kernel_dir), CLATTN_OUT_OF_MEMORY. */
-clattn_status clattn_records_kernels(const clattn_device *device, clattn_algorithm algorithm, char **out);
+/* The version of a kernel's sources: a hash of all that it is compiled from with a fragment. To be freed.
+ * CLATTN_IO_ERROR (a file of the device's kernel_dir), CLATTN_OUT_OF_MEMORY. */
+clattn_status clattn_records_kernels(const clattn_device *device, clattn_algorithm algorithm,
+                                     clattn_fragment_id fragment, char **out);
+
+/* Such versions, by algorithm and fragment. */
+typedef char *clattn_kernel_versions[CLATTN_ALGORITHM_COUNT][CLATTN_FRAGMENT_COUNT];
+void clattn_kernel_versions_free(clattn_kernel_versions versions);
 
 /* Folder `index` of the device's tuning path, to be freed; NULL past the last. CLATTN_OUT_OF_MEMORY. */
 clattn_status clattn_records_folder(const clattn_device *device, int index, char **out);

@@ -40,7 +40,7 @@ clattn_status clattn_tuned_open(clattn_run *run, size_t row_index, clattn_tuned 
         .meter = { .device = run->device, .queue = run->queue, .told = run->told_clock },
     };
     clattn_class_name(&of->class, of->name);
-    CLATTN_TRY(clattn_run_kernels(run, row->algorithm, &of->kernels));
+    CLATTN_TRY(clattn_run_kernels(run, row->algorithm, of->class.fragment, &of->kernels));
     CLATTN_TRY(clattn_subject_open(run->device, run->queue, row, run->params->seed, &of->subject));
     CLATTN_TRY(clattn_subject_default(of->subject, &start));
     const clattn_tile_problem problem = clattn_subject_tile_problem(of->subject);

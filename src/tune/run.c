@@ -53,11 +53,13 @@ static bool ask_to_stop(void *user)
     return run->cancelled;
 }
 
-clattn_status clattn_run_kernels(clattn_run *run, clattn_algorithm algorithm, const char **out)
+clattn_status clattn_run_kernels(clattn_run *run, clattn_algorithm algorithm, clattn_fragment_id fragment,
+                                 const char **out)
 {
-    if (!run->kernels[algorithm])
-        CLATTN_TRY(clattn_records_kernels(run->device, algorithm, &run->kernels[algorithm]));
-    *out = run->kernels[algorithm];
+    char **version = &run->kernels[algorithm][fragment];
+    if (!*version)
+        CLATTN_TRY(clattn_records_kernels(run->device, algorithm, fragment, version));
+    *out = *version;
     return CLATTN_OK;
 }
 
@@ -139,8 +141,7 @@ void clattn_run_close(clattn_run *run, bool finished)
     clattn_worker_close(run->worker);
     clattn_journal_close(run->journal, finished);
     clattn_record_free(&run->own);
-    for (int i = 0; i < CLATTN_ALGORITHM_COUNT; i++)
-        free(run->kernels[i]);
+    clattn_kernel_versions_free(run->kernels);
     if (run->queue)
         clReleaseCommandQueue(run->queue);
 }

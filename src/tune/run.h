@@ -20,7 +20,7 @@ typedef struct clattn_run {
     clattn_journal *journal; /* NULL: none */
     clattn_record own;       /* of this device, as the folder had it at the start */
     const char *driver;
-    char *kernels[CLATTN_ALGORITHM_COUNT]; /* versions of sources; NULL: not asked for yet */
+    clattn_kernel_versions kernels; /* of sources; NULL: not asked for yet */
     char date[16];
     bool cancelled, told_clock;
     clattn_tune_progress progress; /* what the next call of the callback is told */
@@ -61,7 +61,8 @@ typedef struct clattn_tuned {
 clattn_status clattn_run_open(clattn_device *device, const clattn_tune_params *params, const char *folder,
                               bool searching, clattn_run *run);
 void clattn_run_close(clattn_run *run, bool finished);
-clattn_status clattn_run_kernels(clattn_run *run, clattn_algorithm algorithm, const char **out);
+clattn_status clattn_run_kernels(clattn_run *run, clattn_algorithm algorithm, clattn_fragment_id fragment,
+                                 const char **out);
 /* The progress of no class: what it told of the last one is gone. */
 void clattn_run_clear(clattn_run *run);
 /* Calls back with run->progress; notes whether the callback wants an end. */

@@ -14,6 +14,7 @@
 #include <cmocka.h>
 
 #include "device/internal.h"
+#include "kernel/sources.h"
 #include "plan/records.h"
 #include "util/file.h"
 #include "util/text.h"
@@ -136,7 +137,7 @@ static clattn_record_entry entry_of(clattn_device *device, clattn_tuning_class c
                                   .default_seconds = 2.0,
                                   .points = 2 };
     char why[160];
-    assert_int_equal(clattn_records_kernels(device, class.algorithm, &entry.kernels), CLATTN_OK);
+    assert_int_equal(clattn_records_kernels(device, class.algorithm, class.fragment, &entry.kernels), CLATTN_OK);
     for (size_t i = 0; i < clattn_space_size(class.algorithm, class.fragment); i++) {
         clattn_space_point(class.algorithm, class.fragment, i, &entry.tile);
         const bool fits = clattn_tile_in_space(&entry.tile, why, sizeof(why)) &&
@@ -429,15 +430,50 @@ static void kernels_have_their_own_versions(void **state)
 {
     (void)state;
     clattn_device *device = fake_cpu();
-    char *versions[CLATTN_ALGORITHM_COUNT];
+    clattn_kernel_versions versions = { { NULL } };
+    char *seen[CLATTN_ALGORITHM_COUNT * CLATTN_FRAGMENT_COUNT];
+    size_t count = 0;
     for (int i = 0; i < CLATTN_ALGORITHM_COUNT; i++) {
-        assert_int_equal(clattn_records_kernels(device, (clattn_algorithm)i, &versions[i]), CLATTN_OK);
-        for (int j = 0; j < i; j++)
-            assert_string_not_equal(versions[i], versions[j]);
+        for (int j = 0; j < CLATTN_FRAGMENT_COUNT; j++) {
+            const clattn_algorithm algorithm = (clattn_algorithm)i;
+            const clattn_fragment_id fragment = (clattn_fragment_id)j;
+            if (clattn_space_size(algorithm, fragment) == 0)
+                continue;
+            assert_int_equal(clattn_records_kernels(device, algorithm, fragment, &versions[i][j]), CLATTN_OK);
+            for (size_t k = 0; k < count; k++)
+                assert_string_not_equal(versions[i][j], seen[k]);
+            seen[count++] = versions[i][j];
+        }
     }
-    for (int i = 0; i < CLATTN_ALGORITHM_COUNT; i++)
-        free(versions[i]);
+    clattn_kernel_versions_free(versions);
     clattn_device_release(device);
+}
+
+static clattn_key version_of(const char *own, const char *shared, const char *other)
+{
+    const char *names[] = { "frag_own.clh", "frag_own_shared.clh", "shared.clh" };
+    const char *texts[] = { own, other, shared };
+    const clattn_sources sources = { .name = "x.cl",
+                                     .main_text = "#include \"frag_own.clh\"\n#include \"frag_own_shared.clh\"\n",
+                                     .header_names = names,
+                                     .header_texts = texts,
+                                     .header_count = 3 };
+    clattn_key key = { 0 };
+    assert_true(clattn_sources_add_included_to_key(&sources, "frag_own", &key));
+    return key;
+}
+
+static void other_fragments_leave_a_version(void **state)
+{
+    (void)state;
+    const char own[] = "#include \"shared.clh\"\n";
+    const clattn_key version = version_of(own, "int i;", "int j;");
+    const clattn_key other = version_of(own, "int i;", "float j;");
+    const clattn_key shared = version_of(own, "float i;", "int j;");
+    const clattn_key changed = version_of("#include \"shared.clh\"\nint k;\n", "int i;", "int j;");
+    assert_memory_equal(&version, &other, sizeof(version));
+    assert_memory_not_equal(&version, &shared, sizeof(version));
+    assert_memory_not_equal(&version, &changed, sizeof(version));
 }
 
 static void *choose_often(void *device)
@@ -505,6 +541,7 @@ int main(void)
         TEST(folders_are_told_apart),
         TEST(the_own_record_is_this_devices),
         TEST(kernels_have_their_own_versions),
+        TEST(other_fragments_leave_a_version),
         TEST(threads_read_the_folders_once),
         TEST(x86_levels_follow_from_flags),
         TEST(shipped_records_are_sound),
