@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 
-/* Combine: merges the partial states of decode's splits, from the first split to the last, and finishes the rows.
+/* Combine: merges the partial states of decode's splits and finishes the rows (Flash-Decoding).
  *
- * ND-range: local (COMBINE_LOCAL_SIZE, 1, 1); groups (partial_rows, kv_heads, batch). Work-item x has dims
- * [x, x + 1) * COMBINE_DIMS, and those COMBINE_LOCAL_SIZE * COMBINE_DIMS further on. Groups without a row, and those of
+ * ND-range: local (COMBINE_LOCAL_SIZE, 1, 1); groups (partial_rows, kv_heads, batch). A group's work-items stand in
+ * COMBINE_RUNS runs of COMBINE_COLUMNS: run y sums splits y, y + COMBINE_RUNS and so on, column x of it the dims x,
+ * x + COMBINE_COLUMNS and so on, COMBINE_DIMS of them at a time. All maxima are there beforehand, other than in
+ * softmax.clh's online merge: so the largest is found first, and nothing is rescaled. Groups without a row, and those of
  * sequences that decode finished by itself, return at once.
- * Local memory: none. */
+ * Local memory: COMBINE_LOCAL_SIZE * COMBINE_DIMS floats, none for a single work-item. */
 
 #define FRAG_WIDTH     1
 #define FRAG_ROW_WIDTH 1
@@ -16,8 +18,117 @@
 #include "softmax.clh"
 #include "sequence.clh"
 
-/* A split's weights cost more than a few dims do, so a work-item that is alone takes many at a time. */
-#define COMBINE_DIMS (COMBINE_LOCAL_SIZE == 1 ? 128 : 8)
+#define COMBINE_COLUMNS (COMBINE_LOCAL_SIZE < 32 ? COMBINE_LOCAL_SIZE : 32)
+#define COMBINE_RUNS    (COMBINE_LOCAL_SIZE / COMBINE_COLUMNS)
+/* A split's weight costs more than a few dims do, so a work-item that is alone takes many at a time. */
+#define COMBINE_DIMS    (COMBINE_LOCAL_SIZE == 1 ? 128 : 4)
+#define COMBINE_STEP    (COMBINE_COLUMNS * COMBINE_DIMS)
+
+/* A row's partial states: (m, l) of each split, and the outputs that belong to them. */
+typedef struct combine_row {
+    __global const float *states, *outputs;
+    int splits, dims;
+} combine_row;
+
+static inline float combine_weight(const combine_row *row, int split, float max)
+{
+    return SCALAR_EXP2(row->states[2 * split] - max);
+}
+
+#if COMBINE_LOCAL_SIZE == 1
+#define COMBINE_DECLARE_LOCAL
+#define COMBINE_LOCAL_PARAMETER
+#define COMBINE_LOCAL_ARGUMENT
+
+static inline float combine_max(const combine_row *row)
+{
+    float max = ROW_MAX_INITIAL;
+    for (int split = 0; split < row->splits; split++)
+        max = row->states[2 * split] > max ? row->states[2 * split] : max;
+    return max;
+}
+
+static inline float combine_sum(const combine_row *row, float max)
+{
+    float sum = ROW_SUM_INITIAL;
+    for (int split = 0; split < row->splits; split++)
+        sum = fma(row->states[2 * split + 1], combine_weight(row, split, max), sum);
+    return sum;
+}
+
+static inline void combine_runs(float *sums)
+{
+}
+#else
+#define COMBINE_DECLARE_LOCAL \
+    __local float combine_floats[COMBINE_LOCAL_SIZE * COMBINE_DIMS]; \
+    __local float *shared = combine_floats;
+#define COMBINE_LOCAL_PARAMETER , __local float *shared
+#define COMBINE_LOCAL_ARGUMENT  , shared
+
+/* The largest maximum, in every work-item. */
+static inline float combine_max(const combine_row *row, __local float *shared)
+{
+    const int id = (int)get_local_id(0);
+    float max = ROW_MAX_INITIAL;
+    for (int split = id; split < row->splits; split += COMBINE_LOCAL_SIZE)
+        max = row->states[2 * split] > max ? row->states[2 * split] : max;
+    shared[id] = max;
+    barrier(CLK_LOCAL_MEM_FENCE);
+    for (int i = 0; i < min(COMBINE_LOCAL_SIZE, row->splits); i++)
+        max = shared[i] > max ? shared[i] : max;
+    barrier(CLK_LOCAL_MEM_FENCE);
+    return max;
+}
+
+/* The sum of all splits' p, in every work-item. */
+static inline float combine_sum(const combine_row *row, float max, __local float *shared)
+{
+    const int id = (int)get_local_id(0);
+    float mine = ROW_SUM_INITIAL, sum = ROW_SUM_INITIAL;
+    for (int split = id; split < row->splits; split += COMBINE_LOCAL_SIZE)
+        mine = fma(row->states[2 * split + 1], combine_weight(row, split, max), mine);
+    shared[id] = mine;
+    barrier(CLK_LOCAL_MEM_FENCE);
+    for (int i = 0; i < min(COMBINE_LOCAL_SIZE, row->splits); i++)
+        sum += shared[i];
+    barrier(CLK_LOCAL_MEM_FENCE);
+    return sum;
+}
+
+/* The sums of all runs, from the first to the last, in the work-items of the first. */
+static inline void combine_runs(float *sums, __local float *shared)
+{
+    const int id = (int)get_local_id(0);
+    if (COMBINE_RUNS == 1)
+        return;
+    barrier(CLK_LOCAL_MEM_FENCE);
+    for (int i = 0; i < COMBINE_DIMS; i++)
+        shared[i * COMBINE_LOCAL_SIZE + id] = sums[i];
+    barrier(CLK_LOCAL_MEM_FENCE);
+    for (int run = 1; run < COMBINE_RUNS; run++)
+        for (int i = 0; i < COMBINE_DIMS; i++)
+            sums[i] += shared[i * COMBINE_LOCAL_SIZE + run * COMBINE_COLUMNS + id % COMBINE_COLUMNS];
+}
+#endif
+
+/* Sums the splits' outputs from dim `first` on: this work-item's dims, where there are so many. */
+static inline void combine_outputs(float *sums, const combine_row *row, float max, int first COMBINE_LOCAL_PARAMETER)
+{
+    const int column = (int)get_local_id(0) % COMBINE_COLUMNS;
+    for (int i = 0; i < COMBINE_DIMS; i++)
+        sums[i] = 0.0f;
+    for (int split = (int)get_local_id(0) / COMBINE_COLUMNS; split < row->splits; split += COMBINE_RUNS) {
+        const float weight = combine_weight(row, split, max);
+        __global const float *output = row->outputs + (long)split * row->dims + first;
+        for (int i = 0; i < COMBINE_DIMS; i++) {
+            const int dim = column + i * COMBINE_COLUMNS;
+            if (first + dim < row->dims)
+                sums[i] = fma(output[dim], weight, sums[i]);
+        }
+    }
+    combine_runs(sums COMBINE_LOCAL_ARGUMENT);
+}
 
 __kernel __attribute__((reqd_work_group_size(COMBINE_LOCAL_SIZE, 1, 1)))
 void clattn_combine(const attention_args args,              /* every run-time number */
@@ -32,8 +143,9 @@ void clattn_combine(const attention_args args,              /* every run-time nu
                     __global float *lse,                    /* [batch, q_len, q_heads], written */
                     __global const float *workspace)        /* decode's partial states */
 {
+    COMBINE_DECLARE_LOCAL
     const index_arrays indices = { cu_seqlens_q, cu_seqlens_kv, kv_lens, q_offsets, 0, page_indptr, last_page_len, 0 };
-    const int row = (int)get_group_id(0);
+    const int row_index = (int)get_group_id(0);
     const int kv_head = (int)get_group_id(1);
     const int index = (int)get_group_id(2);
     if (index >= args.batch)
@@ -41,33 +153,26 @@ void clattn_combine(const attention_args args,              /* every run-time nu
     sequence s;
     sequence_load(&s, &args, &indices, index);
     const int splits = sequence_splits(&args, &s);
-    if (splits == 1 || row >= s.rows || s.rows > args.decode_max_rows || !sequence_fits_workspace(&args, &s))
+    if (splits == 1 || row_index >= s.rows || s.rows > args.decode_max_rows || !sequence_fits_workspace(&args, &s))
         return;
 
-    const long first = partial_index(&args, &s, kv_head, row, 0);
-    __global const float *states = workspace + args.partial_state_offset + 2 * first;
-    __global const float *outputs = workspace + args.partial_offset + first * args.v_head_dim;
-    const long start = args.o.offset + packed_row(&args.o, &s, kv_head, row);
-    const float sink = row_sink(&args, &s, kv_head, row, sinks);
-    const int step = COMBINE_LOCAL_SIZE * COMBINE_DIMS;
-    for (int dim = (int)get_local_id(0) * COMBINE_DIMS; dim < args.v_head_dim; dim += step) {
-        const int count = min(COMBINE_DIMS, args.v_head_dim - dim);
-        float sum[COMBINE_DIMS] = { 0.0f };
-        float m = ROW_MAX_INITIAL, l = ROW_SUM_INITIAL;
-        for (int split = 0; split < splits; split++) {
-            row_merge merge;
-            row_merge_states(&merge, m, l, states[2 * split], states[2 * split + 1]);
-            m = merge.max;
-            l = merge.sum;
-            __global const float *other = outputs + (long)split * args.v_head_dim + dim;
-            for (int i = 0; i < count; i++)
-                sum[i] = fma(other[i], merge.add_factor, sum[i] * merge.keep_factor);
+    const long first = partial_index(&args, &s, kv_head, row_index, 0);
+    const combine_row row = { workspace + args.partial_state_offset + 2 * first,
+                              workspace + args.partial_offset + first * args.v_head_dim, splits, args.v_head_dim };
+    const float max = combine_max(&row COMBINE_LOCAL_ARGUMENT);
+    row_result result;
+    row_finish(&result, max, combine_sum(&row, max COMBINE_LOCAL_ARGUMENT),
+               row_sink(&args, &s, kv_head, row_index, sinks));
+    const long start = args.o.offset + packed_row(&args.o, &s, kv_head, row_index);
+    for (int dim = 0; dim < args.v_head_dim; dim += COMBINE_STEP) {
+        float sums[COMBINE_DIMS];
+        combine_outputs(sums, &row, max, dim COMBINE_LOCAL_ARGUMENT);
+        for (int i = 0; i < COMBINE_DIMS; i++) {
+            const int at = dim + (int)get_local_id(0) + i * COMBINE_COLUMNS;
+            if (get_local_id(0) < COMBINE_COLUMNS && at < args.v_head_dim)
+                STORE(O_STORAGE, sums[i] * result.o_factor, o, start + at);
         }
-        row_result result;
-        row_finish(&result, m, l, sink);
-        for (int i = 0; i < count; i++)
-            STORE(O_STORAGE, sum[i] * result.o_factor, o, start + dim + i);
-        if ((args.flags & ARGS_LSE) && dim == 0)
-            lse[args.lse.offset + packed_row(&args.lse, &s, kv_head, row)] = result.lse;
     }
+    if ((args.flags & ARGS_LSE) && get_local_id(0) == 0)
+        lse[args.lse.offset + packed_row(&args.lse, &s, kv_head, row_index)] = result.lse;
 }
