@@ -11,8 +11,9 @@
 
 enum { WHERE_ANY, WHERE_NVIDIA, WHERE_NVIDIA_DIM64, WHERE_CPU, WHERE_WIDTH8, WHERE_WIDTH16 };
 
-#define CLATTN_FRAGMENT(id, role, name, constant, granule, decode, otherwise, ...)                                     \
-    { CLATTN_ROLE_##role, name, constant, granule, CLATTN_FRAGMENT_##decode, CLATTN_FRAGMENT_##otherwise, __VA_ARGS__ },
+#define CLATTN_FRAGMENT(id, role, name, constant, granule, decode, otherwise, split_size, ...)                         \
+    { CLATTN_ROLE_##role,          name,       constant,   granule, CLATTN_FRAGMENT_##decode,                          \
+      CLATTN_FRAGMENT_##otherwise, split_size, __VA_ARGS__ },
 static const clattn_fragment fragments[] = {
 #include "fragments.def"
 };
@@ -174,16 +175,28 @@ static uint64_t nv_tile_bytes(int32_t rows, int32_t dims)
     return (uint64_t)(dims + 63) / 64 * 128 * (uint64_t)rows;
 }
 
+/* cl/frag_nv_mma.clh: NV_K_ROOM and NV_V_ROOM. */
+static uint64_t nv_room_bytes(clattn_dtype q_dtype, clattn_dtype dtype, int32_t keys, int32_t dims)
+{
+    if (dtype == q_dtype)
+        return nv_tile_bytes(keys, dims);
+    const uint64_t row = (uint64_t)(dims / clattn_dtype_block_len(dtype)) * clattn_dtype_size(dtype);
+    const uint64_t pieces = (row + 14 + 15) / 16;
+    return (uint64_t)keys * ((pieces | 1) * 16 + sizeof(uint32_t));
+}
+
 /* cl/frag_nv_wgmma.clh and cl/frag_nv_mma.clh: NV_TILES_BYTES, and what aligning them may take. */
 static uint64_t nv_local_bytes(const clattn_tile *tile, const clattn_tile_problem *problem)
 {
+    const bool is_mma = tile->fragment == CLATTN_FRAGMENT_NV_MMA;
     const int32_t keys = clattn_tile_keys(tile);
+    const uint64_t stages = is_mma ? (uint64_t)tile->parameters[CLATTN_NV_STAGES] : 2;
     const uint64_t q = nv_tile_bytes(clattn_tile_rows(tile), problem->head_dim);
-    const uint64_t kv = nv_tile_bytes(keys, problem->head_dim) + nv_tile_bytes(keys, problem->v_head_dim);
-    const uint64_t qkv = tile->fragment == CLATTN_FRAGMENT_NV_WGMMA ? 2 * kv + q : q > kv ? q : kv;
-    const uint64_t buffers = tile->fragment == CLATTN_FRAGMENT_NV_WGMMA ? 3 : 2; /* FRAG_KEY_BUFFERS */
-    const uint64_t places = problem->paged ? buffers * (2 * (uint64_t)keys + 1) * sizeof(int32_t) : 0;
-    return qkv + places + NV_ALIGNMENT;
+    const uint64_t k = nv_room_bytes(problem->q_dtype, problem->k_dtype, keys, problem->head_dim);
+    const uint64_t v = nv_room_bytes(problem->q_dtype, problem->v_dtype, keys, problem->v_head_dim);
+    const uint64_t last = !is_mma ? v + q : q > v ? q : v;
+    const uint64_t places = problem->paged ? (stages + 1) * (2 * (uint64_t)keys + 1) * sizeof(int32_t) : 0;
+    return stages * k + (stages - 1) * v + last + places + NV_ALIGNMENT;
 }
 
 uint64_t clattn_tile_local_bytes(const clattn_tile *tile, const clattn_tile_problem *problem)

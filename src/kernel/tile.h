@@ -48,6 +48,7 @@ typedef struct clattn_fragment {
     int32_t granule;
     clattn_fragment_id decode;    /* of the decode kernel in its plans */
     clattn_fragment_id otherwise; /* of plans that cannot have this one; itself: there is none */
+    int32_t split_size;           /* of decode, where nobody says another */
     struct {
         const char *constant, *name;
     } parameters[CLATTN_TILE_MAX_PARAMETERS];
@@ -56,7 +57,7 @@ typedef struct clattn_fragment {
 /* Positions of the parameters in a tile, as fragments.def has them. */
 enum { CLATTN_LANES_LANES, CLATTN_LANES_VECTORS, CLATTN_LANES_KEYS, CLATTN_LANES_KEY_BLOCK, CLATTN_LANES_DIM_BLOCK };
 enum { CLATTN_DIMS_LANES, CLATTN_DIMS_ROWS, CLATTN_DIMS_KEYS, CLATTN_DIMS_DIM_BLOCK };
-enum { CLATTN_NV_WARPS, CLATTN_NV_KEYS }; /* of both fragments for NVIDIA's tensor cores */
+enum { CLATTN_NV_WARPS, CLATTN_NV_KEYS, CLATTN_NV_STAGES }; /* NVIDIA's tensor cores; stages of NV_MMA alone */
 enum {
     CLATTN_SCALAR_TX,
     CLATTN_SCALAR_TY,
@@ -77,8 +78,9 @@ typedef struct clattn_tile {
 
 /* What a tile is compiled for, as far as its limits depend on it. */
 typedef struct clattn_tile_problem {
-    int32_t head_dim, v_head_dim; /* size classes */
-    bool paged;                   /* the places of a tile's keys are kept too */
+    int32_t head_dim, v_head_dim;           /* size classes */
+    bool paged;                             /* the places of a tile's keys are kept too */
+    clattn_dtype q_dtype, k_dtype, v_dtype; /* K and V of another type than Q are kept as they are stored */
 } clattn_tile_problem;
 
 const clattn_fragment *clattn_fragment_row(clattn_fragment_id id);

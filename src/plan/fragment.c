@@ -13,6 +13,13 @@ static bool runs_tensor_cores(const clattn_device_info *info, clattn_fragment_id
     return fragment == CLATTN_FRAGMENT_NV_WGMMA ? version == 90 : version >= 80;
 }
 
+/* Whether products take K or V, or the fragment makes operands of its blocks (cl/nv_stored.clh). */
+static bool takes_cache(clattn_fragment_id fragment, clattn_dtype q_dtype, clattn_dtype dtype)
+{
+    const bool is_blocks = dtype == CLATTN_Q8_0 || dtype == CLATTN_Q4_0;
+    return dtype == q_dtype || (is_blocks && fragment == CLATTN_FRAGMENT_NV_MMA);
+}
+
 bool clattn_fragment_takes(clattn_fragment_id fragment, const clattn_problem *problem, const clattn_device_info *info,
                            char *why, size_t why_size)
 {
@@ -25,10 +32,13 @@ bool clattn_fragment_takes(clattn_fragment_id fragment, const clattn_problem *pr
         snprintf(why, why_size, "%s needs an NVIDIA GPU of %s; the architecture is '%s'",
                  clattn_fragment_row(fragment)->name, fragment == CLATTN_FRAGMENT_NV_WGMMA ? "sm_90" : "sm_80 or newer",
                  info->architecture);
-    else if (!halves || d->k_dtype != d->q_dtype || d->v_dtype != d->q_dtype || d->o_dtype != d->q_dtype)
-        snprintf(why, why_size, "%s needs Q, K, V and O in f16, or all in bf16; they are %s, %s, %s, %s",
-                 clattn_fragment_row(fragment)->name, clattn_dtype_name(d->q_dtype), clattn_dtype_name(d->k_dtype),
-                 clattn_dtype_name(d->v_dtype), clattn_dtype_name(d->o_dtype));
+    else if (!halves || d->o_dtype != d->q_dtype || !takes_cache(fragment, d->q_dtype, d->k_dtype) ||
+             !takes_cache(fragment, d->q_dtype, d->v_dtype))
+        snprintf(why, why_size, "%s needs Q, K, V and O in f16, or all in bf16%s; they are %s, %s, %s, %s",
+                 clattn_fragment_row(fragment)->name,
+                 fragment == CLATTN_FRAGMENT_NV_MMA ? " (K and V in q8_0 or q4_0, too)" : "",
+                 clattn_dtype_name(d->q_dtype), clattn_dtype_name(d->k_dtype), clattn_dtype_name(d->v_dtype),
+                 clattn_dtype_name(d->o_dtype));
     else if (d->head_dim > MAX_HEAD_DIM || d->v_head_dim > MAX_HEAD_DIM)
         snprintf(why, why_size, "%s needs head dims up to %d; they are %d and %d", clattn_fragment_row(fragment)->name,
                  MAX_HEAD_DIM, (int)d->head_dim, (int)d->v_head_dim);

@@ -187,7 +187,8 @@ static clattn_status choose_split_size(clattn_plan *plan, int32_t wanted)
 {
     const clattn_step *decode = &plan->steps[CLATTN_STEP_DECODE];
     const int32_t keys = clattn_tile_keys(&decode->tile);
-    const int32_t unasked = decode->split_size ? decode->split_size : CLATTN_DEFAULT_SPLIT_SIZE;
+    const int32_t unasked =
+        decode->split_size ? decode->split_size : clattn_fragment_row(decode->tile.fragment)->split_size;
     if (wanted < 0 || wanted > CLATTN_MAX_SPLIT_SIZE)
         return clattn_fail(CLATTN_INVALID_ARGUMENT, "split_size is %" PRId32 "; it has to be 0 to %d", wanted,
                            CLATTN_MAX_SPLIT_SIZE);
@@ -270,11 +271,14 @@ static bool has_named_tiles(clattn_fragment_id fragment, const clattn_plan_param
     return true;
 }
 
-/* Compiles the plan with its fragment, if that takes the problem. */
-static clattn_status compile_with_fragment(clattn_plan *plan, const clattn_plan_params *params, bool proven)
+/* Compiles the plan with its fragment, if that takes the problem; *takes says so. */
+static clattn_status compile_with_fragment(clattn_plan *plan, const clattn_plan_params *params, bool proven,
+                                           bool *takes)
 {
     char why[REASON_SIZE];
-    if (!clattn_fragment_takes(plan->fragment, &plan->problem, clattn_device_probed(plan->device), why, sizeof(why)))
+    *takes =
+        clattn_fragment_takes(plan->fragment, &plan->problem, clattn_device_probed(plan->device), why, sizeof(why));
+    if (!*takes)
         return clattn_fail(CLATTN_UNSUPPORTED, "%s", why);
     if (!proven)
         CLATTN_TRY(clattn_fragment_prove(plan->device, plan->fragment));
@@ -291,11 +295,12 @@ static clattn_status compile_best(clattn_plan *plan, const clattn_plan_params *p
         const clattn_fragment *row = clattn_fragment_row(plan->fragment);
         const bool last = row->otherwise == plan->fragment, has_tiles = has_named_tiles(plan->fragment, params);
         clattn_status status = CLATTN_UNSUPPORTED;
+        bool takes = false;
         if (has_tiles || last)
-            status = compile_with_fragment(plan, params, false);
+            status = compile_with_fragment(plan, params, false, &takes);
         else
             clattn_fail(status, "it has no such tile as is asked for");
-        if (status == CLATTN_OK || last || (named && has_tiles) ||
+        if (status == CLATTN_OK || last || (named && takes) ||
             (status != CLATTN_UNSUPPORTED && status != CLATTN_BUILD_FAILED))
             return status;
         refuse(plan, "fragment %s: %s", row->name, clattn_last_error());
@@ -310,7 +315,8 @@ static clattn_status fill_plan(clattn_plan *plan, const clattn_attention_desc *d
     CLATTN_TRY(clattn_problem_init(&plan->problem, desc));
     if (params->fragment) {
         CLATTN_TRY(name_fragment(plan, params->fragment));
-        CLATTN_TRY(compile_with_fragment(plan, params, proven));
+        bool takes = false;
+        CLATTN_TRY(compile_with_fragment(plan, params, proven, &takes));
     } else {
         CLATTN_TRY(compile_best(plan, params));
     }

@@ -13,11 +13,7 @@
 #include "plan/records.h"
 
 #define CLATTN_CANDIDATE_SOURCE_SIZE 512
-
-/* Keys a split where nothing else is asked, rounded up to the tile: large against the merge's cost, and small enough
- * that one long sequence fills a GPU. */
-#define CLATTN_DEFAULT_SPLIT_SIZE 512
-#define CLATTN_MAX_SPLIT_SIZE     (1 << 30)
+#define CLATTN_MAX_SPLIT_SIZE        (1 << 30)
 
 typedef enum clattn_step_kind {
     CLATTN_STEP_PREFILL,

@@ -265,5 +265,8 @@ clattn_tile_problem clattn_problem_of_tile(const clattn_problem *problem, clattn
 {
     return (clattn_tile_problem){ .head_dim = clattn_dim_class(fragment, problem->desc.head_dim),
                                   .v_head_dim = clattn_dim_class(fragment, problem->desc.v_head_dim),
-                                  .paged = problem->paged };
+                                  .paged = problem->paged,
+                                  .q_dtype = problem->desc.q_dtype,
+                                  .k_dtype = problem->desc.k_dtype,
+                                  .v_dtype = problem->desc.v_dtype };
 }

@@ -130,7 +130,7 @@ clattn_status clattn_subject_default(const clattn_subject *subject, clattn_candi
     if (algorithm != CLATTN_ALGORITHM_DECODE)
         return CLATTN_OK;
     const int32_t keys = clattn_tile_keys(tile);
-    out->split_size = (CLATTN_DEFAULT_SPLIT_SIZE + keys - 1) / keys * keys;
+    out->split_size = (clattn_fragment_row(tile->fragment)->split_size + keys - 1) / keys * keys;
     return CLATTN_OK;
 }
 

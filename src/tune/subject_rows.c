@@ -163,5 +163,10 @@ clattn_tuning_class clattn_subject_class(const clattn_device *device, const clat
 clattn_tile_problem clattn_subject_problem_with(const clattn_subject_row *row, clattn_fragment_id fragment)
 {
     const int32_t dim = clattn_dim_class(fragment, row->head_dim);
-    return (clattn_tile_problem){ .head_dim = dim, .v_head_dim = dim, .paged = row->paged };
+    return (clattn_tile_problem){ .head_dim = dim,
+                                  .v_head_dim = dim,
+                                  .paged = row->paged,
+                                  .q_dtype = row->q_dtype,
+                                  .k_dtype = row->k_dtype,
+                                  .v_dtype = row->v_dtype };
 }

@@ -33,6 +33,15 @@ static const covering_factor programs_of_tensor_cores = { {
     "qt=f16,kt=f16,vt=f16,ot=f16,d=80,dv=24",
 } };
 
+/* For the one that makes operands of blocks. */
+static const covering_factor programs_of_blocks = { {
+    "qt=f16,kt=q8_0,vt=q8_0,ot=f16,d=128,dv=128",
+    "qt=bf16,kt=q8_0,vt=q4_0,ot=bf16,d=64,dv=64",
+    "qt=f16,kt=q4_0,vt=f16,ot=f16,d=96,dv=40",
+    "qt=bf16,kt=bf16,vt=q8_0,ot=bf16,d=24,dv=32",
+    "qt=f16,kt=q8_0,vt=q4_0,ot=f16,d=256,dv=160",
+} };
+
 static const covering_factor arguments[] = {
     { { "kvform=table,kvmode=uniform", "kvform=table,kvmode=per_sequence", "kvform=heads,kvmode=per_sequence",
         "kvform=list" } },
@@ -149,6 +158,36 @@ void suite_tensor_cores_paged(harness *h)
         snprintf(line, sizeof(line), "hq=4,hk=2,d=64,dv=40,frag=%s,qt=bf16,kt=bf16,vt=bf16,ot=bf16", fragments[f]);
         run_lines(h, line, edge_lines, LENGTH(edge_lines));
     }
+}
+
+/* Rooms by turns: tiles that begin anywhere, fewer of them than rooms, and more. */
+static const char *const stage_lines[] = {
+    "dtile=warps1_keys16_stages1,split=80",
+    "dtile=warps1_keys16_stages2,split=80",
+    "dtile=warps1_keys16_stages3,split=80",
+    "dtile=warps1_keys16_stages4,split=80",
+    "dtile=warps1_keys32_stages2,wmode=lr,wl=150,wr=0",
+    "dtile=warps1_keys16_stages3,wmode=lr,wl=150,wr=0",
+    "dtile=warps1_keys48_stages1,split=144,wmode=lr,wl=300,wr=0",
+    "dtile=warps1_keys16_stages4,lens=1:1+1:17+2:40+1:65,kvmode=per_sequence",
+    "minq=33,q=70,ptile=warps1_keys16_stages3,wmode=lr,wl=100,wr=5",
+    "minq=33,q=70,ptile=warps2_keys32_stages2,wmode=lr,wl=40,wr=0",
+};
+
+static void run_stages(harness *h, const char *types)
+{
+    char line[160];
+    snprintf(line, sizeof(line), "hq=4,hk=1,q=1,kv=701,kvform=table,page=16,frag=frag_nv_mma,%s", types);
+    run_lines(h, line, stage_lines, LENGTH(stage_lines));
+}
+
+void suite_tensor_cores_blocks(harness *h)
+{
+    run_stages(h, "d=64,dv=64,qt=f16,kt=f16,vt=f16,ot=f16");
+    run_stages(h, "d=64,dv=32,qt=bf16,kt=q8_0,vt=q4_0,ot=bf16");
+    run_pairs(h, &programs_of_blocks, "frag=frag_nv_mma", 0);
+    run_as_dense(h, "frag_nv_mma", "d=64,dv=64,qt=f16,kt=q8_0,vt=q4_0,ot=f16");
+    run_lines(h, "hq=4,hk=2,d=64,dv=96,frag=frag_nv_mma,qt=f16,kt=q8_0,vt=q8_0,ot=f16", edge_lines, LENGTH(edge_lines));
 }
 
 /* For drivers on which even these take minutes. */

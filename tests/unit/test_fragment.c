@@ -63,7 +63,9 @@ static void tensor_cores_have_their_types_and_dims(void **state)
         { CLATTN_BF16, CLATTN_BF16, CLATTN_BF16, 256, 1, NULL },
         { CLATTN_F16, CLATTN_BF16, CLATTN_F16, 64, 64, "f16, bf16, bf16, f16" },
         { CLATTN_F32, CLATTN_F32, CLATTN_F32, 64, 64, "f32, f32" },
-        { CLATTN_F16, CLATTN_Q8_0, CLATTN_F16, 64, 64, "f16, q8_0" },
+        { CLATTN_F16, CLATTN_Q8_0, CLATTN_F16, 64, 64, NULL },
+        { CLATTN_BF16, CLATTN_Q4_0, CLATTN_BF16, 256, 32, NULL },
+        { CLATTN_F16, CLATTN_FP8, CLATTN_F16, 64, 64, "f16, fp8" },
         { CLATTN_F16, CLATTN_F16, CLATTN_F32, 64, 64, "f16, f32" },
         { CLATTN_F16, CLATTN_F16, CLATTN_F16, 257, 64, "257 and 64" },
         { CLATTN_BF16, CLATTN_BF16, CLATTN_BF16, 64, 257, "64 and 257" },
@@ -76,6 +78,9 @@ static void tensor_cores_have_their_types_and_dims(void **state)
         const bool takes = clattn_fragment_takes(CLATTN_FRAGMENT_NV_MMA, &problem, &info, why, sizeof(why));
         assert_int_equal(takes, cases[i].why == NULL);
         assert_true(takes || strstr(why, cases[i].why));
+        const bool as_is = cases[i].q == cases[i].kv;
+        assert_int_equal(clattn_fragment_takes(CLATTN_FRAGMENT_NV_WGMMA, &problem, &info, why, sizeof(why)),
+                         takes && as_is);
     }
 }
 

@@ -305,11 +305,13 @@ static void groups_keep_the_places_of_keys(void **state)
     (void)state;
     for (size_t i = 0; clattn_tile_row(i); i++) {
         const clattn_tile *tile = clattn_tile_row(i);
-        const clattn_tile_problem dense = { 64, 64, false }, paged = { 64, 64, true };
+        const clattn_tile_problem dense = { .head_dim = 64, .v_head_dim = 64 },
+                                  paged = { .head_dim = 64, .v_head_dim = 64, .paged = true };
         const uint64_t without = clattn_tile_local_bytes(tile, &dense), with = clattn_tile_local_bytes(tile, &paged);
         const uint64_t places = (uint64_t)(2 * clattn_tile_keys(tile) + 1) * sizeof(int32_t);
         if (clattn_fragment_is_tensor_core(tile->fragment)) {
-            const uint64_t tiles = tile->fragment == CLATTN_FRAGMENT_NV_WGMMA ? 3 : 2;
+            const bool is_mma = tile->fragment == CLATTN_FRAGMENT_NV_MMA;
+            const uint64_t tiles = is_mma ? (uint64_t)tile->parameters[CLATTN_NV_STAGES] + 1 : 3;
             assert_int_equal(with, without + tiles * places); /* by turns */
             continue;
         }
@@ -328,7 +330,8 @@ static void places_count_against_the_limit(void **state)
     (void)state;
     char why[256];
     const clattn_tile tile = { CLATTN_ALGORITHM_PREFILL, CLATTN_FRAGMENT_SCALAR, 0, { 8, 8, 3, 4, 16, 8 } };
-    const clattn_tile_problem dense = { 64, 64, false }, paged = { 64, 64, true };
+    const clattn_tile_problem dense = { .head_dim = 64, .v_head_dim = 64 },
+                              paged = { .head_dim = 64, .v_head_dim = 64, .paged = true };
     const clattn_device_info info = { .vendor = "Plain",
                                       .local_mem_size = clattn_tile_local_bytes(&tile, &dense),
                                       .max_work_group_size = SIZE_MAX };

@@ -180,7 +180,7 @@ static uint64_t tensor_core_local_bytes(clattn_fragment_id fragment, const int32
         v += (uint64_t)p[1] * 64 * 2;
     if (fragment == CLATTN_FRAGMENT_NV_WGMMA)
         return q + 2 * k + 2 * v + 1024;
-    return (q > k + v ? q : k + v) + 1024;
+    return (uint64_t)p[2] * (k + v) + (q > v ? q - v : 0) + 1024;
 }
 
 static void counts_local_bytes_of_tensor_cores(void **state)
@@ -197,12 +197,42 @@ static void counts_local_bytes_of_tensor_cores(void **state)
         assert_int_equal(clattn_tile_work_group_size(tile), p[0] * 32);
         for (int32_t dim = 16; dim <= 256; dim += 16)
             for (int32_t v = 16; v <= 256; v += 16) {
-                const clattn_tile_problem dense = { dim, v, false }, paged = { dim, v, true };
+                const clattn_tile_problem dense = { .head_dim = dim, .v_head_dim = v },
+                                          paged = { .head_dim = dim, .v_head_dim = v, .paged = true };
                 const uint64_t bytes = tensor_core_local_bytes(fragment, p, dim, v);
                 assert_int_equal(clattn_tile_local_bytes(tile, &dense), bytes);
-                const uint64_t buffers = fragment == CLATTN_FRAGMENT_NV_WGMMA ? 3 : 2;
+                const uint64_t buffers = fragment == CLATTN_FRAGMENT_NV_WGMMA ? 3 : (uint64_t)p[2] + 1;
                 assert_int_equal(clattn_tile_local_bytes(tile, &paged), bytes + buffers * 4 * (2 * (uint64_t)p[1] + 1));
             }
+    }
+}
+
+/* Rows of blocks, in pieces of 16 bytes: from 2 to 14 bytes may stand before a row, and rows lie an odd number of
+ * pieces apart (cl/nv_stored.clh). Q passes through the last room of V. */
+static void counts_local_bytes_of_stored_rows(void **state)
+{
+    (void)state;
+    static const struct {
+        clattn_dtype k_dtype, v_dtype;
+        int32_t head_dim, v_head_dim, k_pieces, v_pieces;
+    } cases[] = {
+        { CLATTN_Q8_0, CLATTN_Q8_0, 128, 128, 11, 11 },
+        { CLATTN_Q8_0, CLATTN_Q4_0, 64, 256, 7, 11 },
+        { CLATTN_F16, CLATTN_Q4_0, 64, 32, 8, 3 },
+        { CLATTN_Q4_0, CLATTN_F16, 160, 64, 7, 8 },
+    };
+    const uint64_t keys = 32, stages = 2;
+    const clattn_tile tile = { CLATTN_ALGORITHM_DECODE, CLATTN_FRAGMENT_NV_MMA, 0, { 1, 32, 2 } };
+    for (size_t i = 0; i < LENGTH(cases); i++) {
+        const clattn_tile_problem problem = { .head_dim = cases[i].head_dim,
+                                              .v_head_dim = cases[i].v_head_dim,
+                                              .q_dtype = CLATTN_F16,
+                                              .k_dtype = cases[i].k_dtype,
+                                              .v_dtype = cases[i].v_dtype };
+        const uint64_t k = keys * (16 * (uint64_t)cases[i].k_pieces + (cases[i].k_dtype == CLATTN_F16 ? 0 : 4));
+        const uint64_t v = keys * (16 * (uint64_t)cases[i].v_pieces + (cases[i].v_dtype == CLATTN_F16 ? 0 : 4));
+        const uint64_t q = (uint64_t)(cases[i].head_dim + 63) / 64 * 128 * 16;
+        assert_int_equal(clattn_tile_local_bytes(&tile, &problem), stages * (k + v) + (q > v ? q - v : 0) + 1024);
     }
 }
 
@@ -229,7 +259,8 @@ static void sizes_are_the_kernels(void **state)
         assert_int_equal(clattn_tile_work_group_size(tile), is_scalar ? s.tx * s.ty : 1);
         for (int32_t dim = 1; dim <= MAX_DIM; dim++) {
             const int32_t v_head_dim = clattn_dim_class(rows[i].fragment, dim);
-            const clattn_tile_problem problem = { clattn_dim_class(rows[i].fragment, 1), v_head_dim, false };
+            const clattn_tile_problem problem = { .head_dim = clattn_dim_class(rows[i].fragment, 1),
+                                                  .v_head_dim = v_head_dim };
             assert_int_equal(clattn_tile_local_bytes(tile, &problem),
                              is_scalar ? scalar_local_bytes(&s, v_head_dim) : 0);
         }
@@ -247,7 +278,7 @@ static void counts_local_bytes_of_any_tile(void **state)
                                    CLATTN_FRAGMENT_SCALAR,
                                    0,
                                    { t->tx, t->ty, t->tm, t->tn, t->dim_slice, t->key_slice } };
-        const clattn_tile_problem problem = { 32, 32, false };
+        const clattn_tile_problem problem = { .head_dim = 32, .v_head_dim = 32 };
         assert_int_equal(clattn_tile_local_bytes(&tile, &problem), scalar_local_bytes(t, 32));
         assert_int_equal(clattn_tile_local_bytes(&tile, &problem) % 16, 0);
     }
@@ -303,7 +334,9 @@ static void defaults_follow_the_device(void **state)
     (void)state;
     for (size_t i = 0; i < LENGTH(rows); i++) {
         const clattn_tile *tile = clattn_tile_row(i);
-        const clattn_tile_problem small = { 64, 64, false }, wide_k = { 80, 64, false }, wide_v = { 64, 80, false };
+        const clattn_tile_problem small = { .head_dim = 64, .v_head_dim = 64 },
+                                  wide_k = { .head_dim = 80, .v_head_dim = 64 },
+                                  wide_v = { .head_dim = 64, .v_head_dim = 80 };
         const bool nvidia = rows[i].where == ANY || rows[i].where == NVIDIA;
         clattn_device_info info = plain_device();
         assert_int_equal(clattn_tile_is_default_on(tile, &small, &info), rows[i].where == ANY);
@@ -342,7 +375,7 @@ static void last_rows_are_for_every_device(void **state)
             assert_non_null(last);
             for (int32_t dim = 1; dim <= MAX_DIM; dim++) {
                 const int32_t class = clattn_dim_class(own, dim);
-                const clattn_tile_problem problem = { class, class, true };
+                const clattn_tile_problem problem = { .head_dim = class, .v_head_dim = class, .paged = true };
                 char why[256] = "";
                 assert_true(clattn_tile_is_default_on(last, &problem, &least));
                 assert_true(clattn_tile_fits(last, &problem, &least, why, sizeof(why)));
@@ -353,7 +386,7 @@ static void last_rows_are_for_every_device(void **state)
 static void refuses_over_limits(void **state)
 {
     (void)state;
-    const clattn_tile_problem problem = { 64, 64, true };
+    const clattn_tile_problem problem = { .head_dim = 64, .v_head_dim = 64, .paged = true };
     for (size_t i = 0; i < LENGTH(rows); i++) {
         const clattn_tile *tile = clattn_tile_row(i);
         clattn_device_info info = plain_device();
@@ -382,7 +415,8 @@ static void refuses_what_registers_cannot_hold(void **state)
     const clattn_device_info info = plain_device();
     const clattn_tile shared = { CLATTN_ALGORITHM_PREFILL, CLATTN_FRAGMENT_SCALAR, 0, { 8, 16, 4, 4, 16, 8 } };
     const clattn_tile alone = { CLATTN_ALGORITHM_PREFILL, CLATTN_FRAGMENT_SCALAR, 0, { 1, 1, 4, 8, 16, 8 } };
-    const clattn_tile_problem most = { 576, 320, false }, over = { 576, 352, false };
+    const clattn_tile_problem most = { .head_dim = 576, .v_head_dim = 320 },
+                              over = { .head_dim = 576, .v_head_dim = 352 };
     char why[256] = "";
     assert_true(clattn_tile_fits(&shared, &most, &info, why, sizeof(why)));
     assert_false(clattn_tile_fits(&shared, &over, &info, why, sizeof(why)));
@@ -400,10 +434,18 @@ static void refuses_wgmma_tiles_over_hopper(void **state)
         clattn_tile_problem problem;
         const char *why; /* NULL: it fits */
     } cases[] = {
-        { { CLATTN_ALGORITHM_PREFILL, CLATTN_FRAGMENT_NV_WGMMA, 0, { 8, 128 } }, { 128, 128, true }, NULL },
-        { { CLATTN_ALGORITHM_PREFILL, CLATTN_FRAGMENT_NV_WGMMA, 0, { 8, 64 } }, { 256, 256, true }, NULL },
-        { { CLATTN_ALGORITHM_PREFILL, CLATTN_FRAGMENT_NV_WGMMA, 0, { 8, 128 } }, { 256, 128, true }, "local memory" },
-        { { CLATTN_ALGORITHM_PREFILL, CLATTN_FRAGMENT_NV_WGMMA, 0, { 8, 128 } }, { 128, 192, true }, "registers" },
+        { { CLATTN_ALGORITHM_PREFILL, CLATTN_FRAGMENT_NV_WGMMA, 0, { 8, 128 } },
+          { .head_dim = 128, .v_head_dim = 128, .paged = true },
+          NULL },
+        { { CLATTN_ALGORITHM_PREFILL, CLATTN_FRAGMENT_NV_WGMMA, 0, { 8, 64 } },
+          { .head_dim = 256, .v_head_dim = 256, .paged = true },
+          NULL },
+        { { CLATTN_ALGORITHM_PREFILL, CLATTN_FRAGMENT_NV_WGMMA, 0, { 8, 128 } },
+          { .head_dim = 256, .v_head_dim = 128, .paged = true },
+          "local memory" },
+        { { CLATTN_ALGORITHM_PREFILL, CLATTN_FRAGMENT_NV_WGMMA, 0, { 8, 128 } },
+          { .head_dim = 128, .v_head_dim = 192, .paged = true },
+          "registers" },
     };
     clattn_device_info info = plain_device();
     info.local_mem_size = 49152;
@@ -484,7 +526,7 @@ static void spaces_have_points_enough(void **state)
         info.native_vector_width_float = wanted[i].width;
         info.local_mem_size = 49152;
         info.max_work_group_size = 1024;
-        const clattn_tile_problem problem = { 128, 128, true };
+        const clattn_tile_problem problem = { .head_dim = 128, .v_head_dim = 128, .paged = true };
         size_t found = 0;
         for (size_t p = 0; p < clattn_space_size(wanted[i].algorithm, wanted[i].fragment); p++) {
             clattn_tile tile;
@@ -545,6 +587,7 @@ int main(void)
         cmocka_unit_test(names_are_unique_and_whole),
         cmocka_unit_test(writes_names_and_options),
         cmocka_unit_test(counts_local_bytes_of_tensor_cores),
+        cmocka_unit_test(counts_local_bytes_of_stored_rows),
         cmocka_unit_test(sizes_are_the_kernels),
         cmocka_unit_test(counts_local_bytes_of_any_tile),
         cmocka_unit_test(parameters_divide_as_the_fragments_ask),

@@ -86,7 +86,13 @@ static int list_points(sweep *to)
 {
     const clattn_device_info *info = &to->with->on.info;
     const int32_t dims = clattn_dim_class(to->fragment, to->shape->head_dim);
-    const clattn_tile_problem problem = { .head_dim = dims, .v_head_dim = dims, .paged = to->shape->page_size > 0 };
+    const clattn_attention_desc *desc = &to->of->work.desc;
+    const clattn_tile_problem problem = { .head_dim = dims,
+                                          .v_head_dim = dims,
+                                          .paged = to->shape->page_size > 0,
+                                          .q_dtype = desc->q_dtype,
+                                          .k_dtype = desc->k_dtype,
+                                          .v_dtype = desc->v_dtype };
     int status = EXIT_DONE;
     for (size_t i = 0; i < clattn_space_size(to->algorithm, to->fragment) && status == EXIT_DONE; i++) {
         clattn_tile tile;
