@@ -6,13 +6,14 @@
 #include "tune/subject_internal.h"
 
 /* A GPU's shapes: so many times the batch, the queries and the keys. A prefill of 8 heads then has 512 groups of 128
- * rows, a decode 1024 splits of 512 keys. */
+ * rows, a decode 1024 splits of 512 keys, of few long sequences: many short ones would do without splits, which a lone
+ * one needs, and the class has one split size for both. */
 typedef struct gpu_scale {
     int32_t batch, q_len, kv_len;
 } gpu_scale;
 
 static const gpu_scale gpu_scales[CLATTN_ALGORITHM_COUNT] = {
-    [CLATTN_ALGORITHM_PREFILL] = { 8, 2, 2 }, [CLATTN_ALGORITHM_DECODE] = { 4, 1, 1 },
+    [CLATTN_ALGORITHM_PREFILL] = { 8, 2, 2 }, [CLATTN_ALGORITHM_DECODE] = { 1, 1, 4 },
     [CLATTN_ALGORITHM_COMBINE] = { 4, 1, 1 }, [CLATTN_ALGORITHM_APPEND] = { 8, 1, 1 },
     [CLATTN_ALGORITHM_GATHER] = { 8, 1, 1 },
 };
