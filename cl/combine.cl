@@ -30,7 +30,7 @@ typedef struct combine_row {
     int splits, dims;
 } combine_row;
 
-static inline float combine_weight(const combine_row *row, int split, float max)
+INLINED float combine_weight(const combine_row *row, int split, float max)
 {
     return SCALAR_EXP2(row->states[2 * split] - max);
 }
@@ -40,7 +40,7 @@ static inline float combine_weight(const combine_row *row, int split, float max)
 #define COMBINE_LOCAL_PARAMETER
 #define COMBINE_LOCAL_ARGUMENT
 
-static inline float combine_max(const combine_row *row)
+INLINED float combine_max(const combine_row *row)
 {
     float max = ROW_MAX_INITIAL;
     for (int split = 0; split < row->splits; split++)
@@ -48,7 +48,7 @@ static inline float combine_max(const combine_row *row)
     return max;
 }
 
-static inline float combine_sum(const combine_row *row, float max)
+INLINED float combine_sum(const combine_row *row, float max)
 {
     float sum = ROW_SUM_INITIAL;
     for (int split = 0; split < row->splits; split++)
@@ -56,7 +56,7 @@ static inline float combine_sum(const combine_row *row, float max)
     return sum;
 }
 
-static inline void combine_runs(float *sums)
+INLINED void combine_runs(float *sums)
 {
 }
 #else
@@ -67,7 +67,7 @@ static inline void combine_runs(float *sums)
 #define COMBINE_LOCAL_ARGUMENT  , shared
 
 /* The largest maximum, in every work-item. */
-static inline float combine_max(const combine_row *row, __local float *shared)
+INLINED float combine_max(const combine_row *row, __local float *shared)
 {
     const int id = (int)get_local_id(0);
     float max = ROW_MAX_INITIAL;
@@ -82,7 +82,7 @@ static inline float combine_max(const combine_row *row, __local float *shared)
 }
 
 /* The sum of all splits' p, in every work-item. */
-static inline float combine_sum(const combine_row *row, float max, __local float *shared)
+INLINED float combine_sum(const combine_row *row, float max, __local float *shared)
 {
     const int id = (int)get_local_id(0);
     float mine = ROW_SUM_INITIAL, sum = ROW_SUM_INITIAL;
@@ -97,7 +97,7 @@ static inline float combine_sum(const combine_row *row, float max, __local float
 }
 
 /* The sums of all runs, from the first to the last, in the work-items of the first. */
-static inline void combine_runs(float *sums, __local float *shared)
+INLINED void combine_runs(float *sums, __local float *shared)
 {
     const int id = (int)get_local_id(0);
     if (COMBINE_RUNS == 1)
@@ -113,7 +113,7 @@ static inline void combine_runs(float *sums, __local float *shared)
 #endif
 
 /* Sums the splits' outputs from dim `first` on: this work-item's dims, where there are so many. */
-static inline void combine_outputs(float *sums, const combine_row *row, float max, int first COMBINE_LOCAL_PARAMETER)
+INLINED void combine_outputs(float *sums, const combine_row *row, float max, int first COMBINE_LOCAL_PARAMETER)
 {
     const int column = (int)get_local_id(0) % COMBINE_COLUMNS;
     for (int i = 0; i < COMBINE_DIMS; i++)

@@ -153,7 +153,8 @@ typedef struct clattn_plan_params {
     const char *decode_tile;  /* the same for the decode kernel */
     const char *combine_tile; /* and for combine */
     int ignore_records;       /* non-zero: built-in defaults, whatever was measured */
-    /* Keys a split of the decode kernel, 0 to 2^30, rounded up to whole key tiles; 0: the measured one, else 512. */
+    /* Keys a split of the decode kernel, 0 to 2^30, rounded up to whole key tiles; 0: the measured one, else the
+     * fragment's (512, and 256 for NVIDIA's tensor cores). */
     int32_t split_size;
     /* Most bytes of workspace that the plan may ask for; 0: as many as it needs. When the bounds need more at
      * split_size, the split size is doubled until they fit, or no sequence is split. It then depends on the bounds and

@@ -175,14 +175,14 @@ static uint64_t nv_tile_bytes(int32_t rows, int32_t dims)
     return (uint64_t)(dims + 63) / 64 * 128 * (uint64_t)rows;
 }
 
-/* cl/frag_nv_mma.clh: NV_K_ROOM and NV_V_ROOM. */
+/* cl/nv_group.clh: NV_K_ROOM and NV_V_ROOM. */
 static uint64_t nv_room_bytes(clattn_dtype q_dtype, clattn_dtype dtype, int32_t keys, int32_t dims)
 {
     if (dtype == q_dtype)
         return nv_tile_bytes(keys, dims);
     const uint64_t row = (uint64_t)(dims / clattn_dtype_block_len(dtype)) * clattn_dtype_size(dtype);
     const uint64_t pieces = (row + 14 + 15) / 16;
-    return (uint64_t)keys * ((pieces | 1) * 16 + sizeof(uint32_t));
+    return ((uint64_t)keys * ((pieces | 1) * 16 + sizeof(uint32_t)) + 127) / 128 * 128;
 }
 
 /* cl/frag_nv_wgmma.clh and cl/frag_nv_mma.clh: NV_TILES_BYTES, and what aligning them may take. */
@@ -199,6 +199,13 @@ static uint64_t nv_local_bytes(const clattn_tile *tile, const clattn_tile_proble
     return stages * k + (stages - 1) * v + last + places + NV_ALIGNMENT;
 }
 
+/* cl/combine.cl: combine_floats. */
+static uint64_t line_local_bytes(const clattn_tile *tile)
+{
+    const uint64_t local = (uint64_t)tile->parameters[CLATTN_LINE_LOCAL];
+    return local > 1 ? local * 4 * sizeof(float) : 0;
+}
+
 uint64_t clattn_tile_local_bytes(const clattn_tile *tile, const clattn_tile_problem *problem)
 {
     switch (tile->fragment) {
@@ -207,6 +214,8 @@ uint64_t clattn_tile_local_bytes(const clattn_tile *tile, const clattn_tile_prob
         return nv_local_bytes(tile, problem);
     case CLATTN_FRAGMENT_SCALAR:
         return scalar_local_bytes(tile, problem);
+    case CLATTN_FRAGMENT_LINE:
+        return line_local_bytes(tile);
     default:
         return 0;
     }

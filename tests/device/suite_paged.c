@@ -185,6 +185,7 @@ void suite_tensor_cores_blocks(harness *h)
 {
     run_stages(h, "d=64,dv=64,qt=f16,kt=f16,vt=f16,ot=f16");
     run_stages(h, "d=64,dv=32,qt=bf16,kt=q8_0,vt=q4_0,ot=bf16");
+    run_stages(h, "d=96,dv=64,qt=f16,kt=q4_0,vt=f16,ot=f16");
     run_pairs(h, &programs_of_blocks, "frag=frag_nv_mma", 0);
     run_as_dense(h, "frag_nv_mma", "d=64,dv=64,qt=f16,kt=q8_0,vt=q4_0,ot=f16");
     run_lines(h, "hq=4,hk=2,d=64,dv=96,frag=frag_nv_mma,qt=f16,kt=q8_0,vt=q8_0,ot=f16", edge_lines, LENGTH(edge_lines));

@@ -207,6 +207,15 @@ static void counts_local_bytes_of_tensor_cores(void **state)
     }
 }
 
+/* Whole lines of 128 bytes; each stored row has an address besides. */
+static uint64_t rounded_room(uint64_t keys, clattn_dtype dtype, int32_t pieces)
+{
+    uint64_t bytes = keys * (16 * (uint64_t)pieces + (dtype == CLATTN_F16 ? 0 : 4));
+    while (bytes % 128 != 0)
+        bytes++;
+    return bytes;
+}
+
 /* Rows of blocks, in pieces of 16 bytes: from 2 to 14 bytes may stand before a row, and rows lie an odd number of
  * pieces apart (cl/nv_stored.clh). Q passes through the last room of V. */
 static void counts_local_bytes_of_stored_rows(void **state)
@@ -229,11 +238,34 @@ static void counts_local_bytes_of_stored_rows(void **state)
                                               .q_dtype = CLATTN_F16,
                                               .k_dtype = cases[i].k_dtype,
                                               .v_dtype = cases[i].v_dtype };
-        const uint64_t k = keys * (16 * (uint64_t)cases[i].k_pieces + (cases[i].k_dtype == CLATTN_F16 ? 0 : 4));
-        const uint64_t v = keys * (16 * (uint64_t)cases[i].v_pieces + (cases[i].v_dtype == CLATTN_F16 ? 0 : 4));
+        const uint64_t k = rounded_room(keys, cases[i].k_dtype, cases[i].k_pieces);
+        const uint64_t v = rounded_room(keys, cases[i].v_dtype, cases[i].v_pieces);
         const uint64_t q = (uint64_t)(cases[i].head_dim + 63) / 64 * 128 * 16;
         assert_int_equal(clattn_tile_local_bytes(&tile, &problem), stages * (k + v) + (q > v ? q - v : 0) + 1024);
     }
+}
+
+/* Whatever it takes, frag_nv_mma has a prefill and a decode tile that fit 48 KiB, NVIDIA's CL_DEVICE_LOCAL_MEM_SIZE. */
+static void tensor_cores_have_defaults_for_all_they_take(void **state)
+{
+    (void)state;
+    static const clattn_dtype types[] = { CLATTN_F16, CLATTN_Q8_0, CLATTN_Q4_0 };
+    clattn_device_info info = plain_device();
+    info.vendor = "NVIDIA Corporation";
+    info.local_mem_size = 49152;
+    for (int32_t dim = 16; dim <= 256; dim += 16)
+        for (int32_t v = 16; v <= 256; v += 16)
+            for (size_t n = 0; n < 2 * LENGTH(types) * LENGTH(types); n++) {
+                const clattn_tile_problem problem = { .head_dim = dim,
+                                                      .v_head_dim = v,
+                                                      .paged = n % 2 == 1,
+                                                      .q_dtype = CLATTN_F16,
+                                                      .k_dtype = types[n / 2 % LENGTH(types)],
+                                                      .v_dtype = types[n / 2 / LENGTH(types)] };
+                for (int algorithm = CLATTN_ALGORITHM_PREFILL; algorithm <= CLATTN_ALGORITHM_DECODE; algorithm++)
+                    assert_non_null(
+                        clattn_tile_default((clattn_algorithm)algorithm, CLATTN_FRAGMENT_NV_MMA, &problem, &info));
+            }
 }
 
 static void sizes_are_the_kernels(void **state)
@@ -588,6 +620,7 @@ int main(void)
         cmocka_unit_test(writes_names_and_options),
         cmocka_unit_test(counts_local_bytes_of_tensor_cores),
         cmocka_unit_test(counts_local_bytes_of_stored_rows),
+        cmocka_unit_test(tensor_cores_have_defaults_for_all_they_take),
         cmocka_unit_test(sizes_are_the_kernels),
         cmocka_unit_test(counts_local_bytes_of_any_tile),
         cmocka_unit_test(parameters_divide_as_the_fragments_ask),
