@@ -150,7 +150,7 @@ static clattn_status settle(clattn_tuned *of)
     CLATTN_TRY(clattn_measure(&of->meter, &of->first.timed, &of->best.timed, &result));
     of->run->progress.clock = result.by_events ? "events" : "wall";
     of->first.seconds = result.incumbent;
-    of->best.seconds = result.candidate;
+    of->best.seconds = result.incumbent * result.ratio; /* medians of a disturbed host may be in another order */
     if (result.faster)
         return CLATTN_OK;
     clattn_contender_close(&of->best);

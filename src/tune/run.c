@@ -72,6 +72,19 @@ static clattn_status open_queue(clattn_run *run)
     return code == CL_SUCCESS ? CLATTN_OK : clattn_fail_cl("clCreateCommandQueue", code);
 }
 
+/* Where a binary costs a compilation, candidates are not stored: what the worker compiled comes from the driver's own
+ * cache. */
+static clattn_status open_device(clattn_run *run)
+{
+    if (!CLATTN_HAS_QUIRK(run->caller, BINARY_COMPILES))
+        return CLATTN_OK;
+    clattn_device_settings settings = *clattn_device_settings_of(run->caller);
+    settings.cache_dir = NULL;
+    run->device = NULL;
+    return clattn_device_open(clattn_device_context(run->caller), clattn_device_id(run->caller), &settings,
+                              &run->device);
+}
+
 /* Opening it tells, too, whether the folder can be written to. */
 static clattn_status open_journal(clattn_run *run)
 {
@@ -119,12 +132,14 @@ static void set_end(clattn_run *run)
 clattn_status clattn_run_open(clattn_device *device, const clattn_tune_params *params, const char *folder,
                               bool searching, clattn_run *run)
 {
-    *run = (clattn_run){ .device = device, .params = params, .folder = folder };
+    *run = (clattn_run){ .device = device, .caller = device, .params = params, .folder = folder };
     clattn_run_clear(run);
     run->driver = clattn_device_probed(device)->driver_version;
     set_end(run);
     set_date(run);
-    clattn_status status = clattn_records_own(device, folder, &run->own);
+    clattn_status status = searching ? open_device(run) : CLATTN_OK;
+    if (status == CLATTN_OK)
+        status = clattn_records_own(device, folder, &run->own);
     if (status == CLATTN_OK)
         status = open_queue(run);
     if (status == CLATTN_OK && searching)
@@ -144,4 +159,6 @@ void clattn_run_close(clattn_run *run, bool finished)
     clattn_kernel_versions_free(run->kernels);
     if (run->queue)
         clReleaseCommandQueue(run->queue);
+    if (run->device && run->device != run->caller)
+        clattn_device_release(run->device);
 }

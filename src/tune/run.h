@@ -11,7 +11,8 @@
 #include "tune/worker.h"
 
 typedef struct clattn_run {
-    clattn_device *device;
+    clattn_device *device; /* whose programs candidates are: the caller's, or one without a disk cache */
+    clattn_device *caller;
     const clattn_tune_params *params;
     const char *folder;
     cl_command_queue queue;
@@ -57,7 +58,7 @@ typedef struct clattn_tuned {
     char default_tile[CLATTN_TILE_NAME_SIZE], tile[CLATTN_TILE_NAME_SIZE];
 } clattn_tuned;
 
-/* run.c. What all runs need; `searching`: with worker and journal. */
+/* run.c. What all runs need; `searching`: with worker and journal, and a device for candidates. */
 clattn_status clattn_run_open(clattn_device *device, const clattn_tune_params *params, const char *folder,
                               bool searching, clattn_run *run);
 void clattn_run_close(clattn_run *run, bool finished);

@@ -33,7 +33,7 @@ static void tell(clattn_tuned *of, const clattn_record_entry *entry, const clatt
     clattn_tune_progress *progress = &of->run->progress;
     const bool same = of->best.trial == of->first.trial;
     of->best.seconds = result->incumbent;
-    of->first.seconds = same ? result->incumbent : result->candidate;
+    of->first.seconds = same ? result->incumbent : result->incumbent * result->ratio;
     progress->outcome = !same && result->faster ? CLATTN_TUNE_NOT_FASTER : CLATTN_TUNE_FASTER;
     of->tried = of->measured = entry->points;
     progress->clock = result->by_events ? "events" : "wall";
