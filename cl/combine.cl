@@ -24,6 +24,18 @@
 #define COMBINE_DIMS    (COMBINE_LOCAL_SIZE == 1 ? 128 : 4)
 #define COMBINE_STEP    (COMBINE_COLUMNS * COMBINE_DIMS)
 
+/* For each of this work-item's dims from `first` on, the i-th. A work-item that is alone counts them, so that compilers
+ * for CPUs make vectors of the loop; others have constant bounds, so that sums stay in registers. */
+#if COMBINE_LOCAL_SIZE == 1
+#define COMBINE_DIM(i) (i)
+#define COMBINE_FOR(i, first, dims) for (int i = 0; i < min(COMBINE_DIMS, (dims) - (first)); i++)
+#else
+#define COMBINE_DIM(i) ((int)get_local_id(0) % COMBINE_COLUMNS + (i) * COMBINE_COLUMNS)
+#define COMBINE_FOR(i, first, dims)                                                                                    \
+    for (int i = 0; i < COMBINE_DIMS; i++)                                                                             \
+        if ((first) + COMBINE_DIM(i) < (dims))
+#endif
+
 /* A row's partial states: (m, l) of each split, and the outputs that belong to them. */
 typedef struct combine_row {
     __global const float *states, *outputs;
@@ -115,17 +127,13 @@ INLINED void combine_runs(float *sums, __local float *shared)
 /* Sums the splits' outputs from dim `first` on: this work-item's dims, where there are so many. */
 INLINED void combine_outputs(float *sums, const combine_row *row, float max, int first COMBINE_LOCAL_PARAMETER)
 {
-    const int column = (int)get_local_id(0) % COMBINE_COLUMNS;
     for (int i = 0; i < COMBINE_DIMS; i++)
         sums[i] = 0.0f;
     for (int split = (int)get_local_id(0) / COMBINE_COLUMNS; split < row->splits; split += COMBINE_RUNS) {
         const float weight = combine_weight(row, split, max);
         __global const float *output = row->outputs + (long)split * row->dims + first;
-        for (int i = 0; i < COMBINE_DIMS; i++) {
-            const int dim = column + i * COMBINE_COLUMNS;
-            if (first + dim < row->dims)
-                sums[i] = fma(output[dim], weight, sums[i]);
-        }
+        COMBINE_FOR(i, first, row->dims)
+            sums[i] = fma(output[COMBINE_DIM(i)], weight, sums[i]);
     }
     combine_runs(sums COMBINE_LOCAL_ARGUMENT);
 }
@@ -167,11 +175,9 @@ void clattn_combine(const attention_args args,              /* every run-time nu
     for (int dim = 0; dim < args.v_head_dim; dim += COMBINE_STEP) {
         float sums[COMBINE_DIMS];
         combine_outputs(sums, &row, max, dim COMBINE_LOCAL_ARGUMENT);
-        for (int i = 0; i < COMBINE_DIMS; i++) {
-            const int at = dim + (int)get_local_id(0) + i * COMBINE_COLUMNS;
-            if (get_local_id(0) < COMBINE_COLUMNS && at < args.v_head_dim)
-                STORE(O_STORAGE, sums[i] * result.o_factor, o, start + at);
-        }
+        if (get_local_id(0) < COMBINE_COLUMNS)
+            COMBINE_FOR(i, dim, args.v_head_dim)
+                STORE(O_STORAGE, sums[i] * result.o_factor, o, start + dim + COMBINE_DIM(i));
     }
     if ((args.flags & ARGS_LSE) && get_local_id(0) == 0)
         lse[args.lse.offset + packed_row(&args.lse, &s, kv_head, row_index)] = result.lse;
