@@ -4,9 +4,9 @@
  *
  * ND-range: local (COMBINE_LOCAL_SIZE, 1, 1); groups (partial_rows, kv_heads, batch). A group's work-items stand in
  * COMBINE_RUNS runs of COMBINE_COLUMNS: run y sums splits y, y + COMBINE_RUNS and so on, column x of it the dims x,
- * x + COMBINE_COLUMNS and so on, COMBINE_DIMS of them at a time. All maxima are there beforehand, other than in
- * softmax.clh's online merge: so the largest is found first, and nothing is rescaled. Groups without a row, and those
- * of sequences that decode finished by itself, return at once.
+ * x + COMBINE_COLUMNS and so on, COMBINE_DIMS of them at a time. All maxima are there beforehand, other than in an
+ * online softmax: so the largest is found first, and nothing is rescaled. Groups without a row, and those of sequences
+ * that decode finished by itself, return at once.
  * Local memory: COMBINE_LOCAL_SIZE * COMBINE_DIMS floats, none for a single work-item. */
 
 #define FRAG_WIDTH     1

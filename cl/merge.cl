@@ -7,7 +7,7 @@
  * dimension 1 and the elements of a row along dimension 0: MERGE_WIDTH neighbours each, MERGE_BLOCKS times at once.
  * Local memory: none.
  *
- * All LSEs are there beforehand, other than in softmax.clh's online merge: so a first pass finds the largest, and
+ * All LSEs are there beforehand, other than in an online softmax: so a first pass finds the largest, and
  * nothing is rescaled. LSEs stay natural, since the largest has to come out as it went in. */
 
 #define FRAG_WIDTH MERGE_WIDTH
