@@ -195,11 +195,17 @@ def is_blocked(process, number):
     return mask and int(mask[1], 16) >> (number - 1) & 1
 
 
+def die_of_hangups():
+    """As without nohup, whose wish the command heeds."""
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
 def check_interrupt(c):
     """A signal at any time: 130, and either no output or all of them."""
     arguments = [x for pair in c.base.items() for x in pair] + ["--repeat", "100000"]
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        process = subprocess.Popen([support.COMMAND, "run", *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        process = subprocess.Popen([support.COMMAND, "run", *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                   preexec_fn=die_of_hangups)
         while process.poll() is None and not is_blocked(process, number):
             time.sleep(0.01)
         time.sleep(0.5)  # anywhere in its work
