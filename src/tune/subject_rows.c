@@ -6,8 +6,8 @@
 #include "tune/subject_internal.h"
 
 /* A GPU's shapes: so many times the batch, the queries and the keys. A prefill of 8 heads then has 512 groups of 128
- * rows, a decode 64 sequences' heads of 8192 keys: many short ones would do without splits, which a lone
- * one needs, and the class has one split size for both. */
+ * rows, a decode 64 sequences' heads of 8192 keys: many short ones would do without splits, which a lone one needs, and
+ * the class has one split size for both. */
 typedef struct gpu_scale {
     int32_t batch, q_len, kv_len;
 } gpu_scale;
