@@ -136,6 +136,12 @@ int32_t clattn_tile_keys(const clattn_tile *tile)
     }
 }
 
+int32_t clattn_tile_whole_keys(const clattn_tile *tile, int32_t keys)
+{
+    const int32_t tile_keys = clattn_tile_keys(tile);
+    return (keys + tile_keys - 1) / tile_keys * tile_keys;
+}
+
 size_t clattn_tile_work_group_size(const clattn_tile *tile)
 {
     const int32_t *p = tile->parameters;

@@ -116,6 +116,8 @@ int32_t clattn_dim_class(clattn_fragment_id fragment, int32_t dim);
 
 int32_t clattn_tile_rows(const clattn_tile *tile);
 int32_t clattn_tile_keys(const clattn_tile *tile);
+/* So many keys, rounded up to whole tiles. */
+int32_t clattn_tile_whole_keys(const clattn_tile *tile, int32_t keys);
 size_t clattn_tile_work_group_size(const clattn_tile *tile);
 uint64_t clattn_tile_local_bytes(const clattn_tile *tile, const clattn_tile_problem *problem);
 

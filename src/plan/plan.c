@@ -186,13 +186,12 @@ static clattn_status choose_tile(clattn_plan *plan, clattn_step_kind kind, const
 static clattn_status choose_split_size(clattn_plan *plan, int32_t wanted)
 {
     const clattn_step *decode = &plan->steps[CLATTN_STEP_DECODE];
-    const int32_t keys = clattn_tile_keys(&decode->tile);
     const int32_t unasked =
         decode->split_size ? decode->split_size : clattn_fragment_row(decode->tile.fragment)->split_size;
     if (wanted < 0 || wanted > CLATTN_MAX_SPLIT_SIZE)
         return clattn_fail(CLATTN_INVALID_ARGUMENT, "split_size is %" PRId32 "; it has to be 0 to %d", wanted,
                            CLATTN_MAX_SPLIT_SIZE);
-    plan->split_size = ((wanted ? wanted : unasked) + keys - 1) / keys * keys;
+    plan->split_size = clattn_tile_whole_keys(&decode->tile, wanted ? wanted : unasked);
     plan->uncapped_split_size = plan->split_size;
     return CLATTN_OK;
 }

@@ -25,11 +25,6 @@ static clattn_search_point places_of(const clattn_tile *tile)
     return point;
 }
 
-static int32_t round_up(int32_t size, int32_t keys)
-{
-    return (size + keys - 1) / keys * keys;
-}
-
 static void add(clattn_points *points, const clattn_candidate *candidate)
 {
     points->candidates[points->count] = *candidate;
@@ -58,7 +53,7 @@ bool clattn_points_make(const clattn_candidate *start, const clattn_tile_problem
         clattn_candidate candidate = { .split_size = start->split_size };
         clattn_space_point(start->tile.algorithm, start->tile.fragment, i, &candidate.tile);
         if (start->split_size > 0)
-            candidate.split_size = round_up(start->split_size, clattn_tile_keys(&candidate.tile));
+            candidate.split_size = clattn_tile_whole_keys(&candidate.tile, start->split_size);
         if (!clattn_tile_equal(&candidate.tile, &start->tile) && is_candidate(&candidate.tile, problem, info))
             add(out, &candidate);
     }
@@ -80,10 +75,9 @@ bool clattn_candidate_equal(const clattn_candidate *a, const clattn_candidate *b
 int clattn_points_splits(const clattn_tile *tile, int32_t kv_len, int32_t splits[CLATTN_POINTS_MAX_SPLITS])
 {
     static const int32_t sizes[] = { 128, 256, 512, 1024, 2048, 4096, 8192 };
-    const int32_t keys = clattn_tile_keys(tile);
     int count = 0;
     for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
-        const int32_t split = round_up(sizes[i], keys);
+        const int32_t split = clattn_tile_whole_keys(tile, sizes[i]);
         if (count > 0 && (splits[count - 1] == split || splits[count - 1] >= kv_len))
             continue;
         splits[count++] = split;

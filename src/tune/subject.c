@@ -127,10 +127,8 @@ clattn_status clattn_subject_default(const clattn_subject *subject, clattn_candi
         return clattn_fail(CLATTN_UNSUPPORTED, "no built-in tile of %s runs on this device",
                            clattn_algorithm_name(algorithm));
     *out = (clattn_candidate){ .tile = *tile };
-    if (algorithm != CLATTN_ALGORITHM_DECODE)
-        return CLATTN_OK;
-    const int32_t keys = clattn_tile_keys(tile);
-    out->split_size = (clattn_fragment_row(tile->fragment)->split_size + keys - 1) / keys * keys;
+    if (algorithm == CLATTN_ALGORITHM_DECODE)
+        out->split_size = clattn_tile_whole_keys(tile, clattn_fragment_row(tile->fragment)->split_size);
     return CLATTN_OK;
 }
 

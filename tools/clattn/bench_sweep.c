@@ -8,6 +8,7 @@
 #include "bench_case.h"
 #include "command.h"
 #include "kernel/tile.h"
+#include "plan/problem.h"
 #include "report.h"
 #include "tune/points.h"
 
@@ -85,14 +86,10 @@ static int add_tile(sweep *to, const clattn_tile *tile)
 static int list_points(sweep *to)
 {
     const clattn_device_info *info = &to->with->on.info;
-    const int32_t dims = clattn_dim_class(to->fragment, to->shape->head_dim);
-    const clattn_attention_desc *desc = &to->of->work.desc;
-    const clattn_tile_problem problem = { .head_dim = dims,
-                                          .v_head_dim = dims,
-                                          .paged = to->shape->page_size > 0,
-                                          .q_dtype = desc->q_dtype,
-                                          .k_dtype = desc->k_dtype,
-                                          .v_dtype = desc->v_dtype };
+    clattn_problem described;
+    if (clattn_problem_init(&described, &to->of->work.desc) != CLATTN_OK)
+        return fail_library("the shape has no plan");
+    const clattn_tile_problem problem = clattn_problem_of_tile(&described, to->fragment);
     int status = EXIT_DONE;
     for (size_t i = 0; i < clattn_space_size(to->algorithm, to->fragment) && status == EXIT_DONE; i++) {
         clattn_tile tile;
