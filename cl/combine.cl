@@ -23,6 +23,7 @@
 /* A split's weight costs more than a few dims do, so a work-item that is alone takes many at a time. */
 #define COMBINE_DIMS    (COMBINE_LOCAL_SIZE == 1 ? 128 : 4)
 #define COMBINE_STEP    (COMBINE_COLUMNS * COMBINE_DIMS)
+#define COMBINE_ID      ((int)get_local_id(0))
 
 /* For each of this work-item's dims from `first` on, the i-th. A work-item that is alone counts them, so that compilers
  * for CPUs make vectors of the loop; others have constant bounds, so that sums stay in registers. */
@@ -30,7 +31,7 @@
 #define COMBINE_DIM(i) (i)
 #define COMBINE_FOR(i, first, dims) for (int i = 0; i < min(COMBINE_DIMS, (dims) - (first)); i++)
 #else
-#define COMBINE_DIM(i) ((int)get_local_id(0) % COMBINE_COLUMNS + (i) * COMBINE_COLUMNS)
+#define COMBINE_DIM(i) (COMBINE_ID % COMBINE_COLUMNS + (i) * COMBINE_COLUMNS)
 #define COMBINE_FOR(i, first, dims)                                                                                    \
     for (int i = 0; i < COMBINE_DIMS; i++)                                                                             \
         if ((first) + COMBINE_DIM(i) < (dims))
@@ -47,89 +48,70 @@ INLINED float combine_weight(const combine_row *row, int split, float max)
     return SCALAR_EXP2(row->states[2 * split] - max);
 }
 
+/* COMBINE_SHARE: from each work-item's `x` to one of all, from the first to the last: `x` starts anew with `initial`,
+ * and becomes `expression` of itself and `other`. Only as many work-items as there are splits have something to say. */
 #if COMBINE_LOCAL_SIZE == 1
 #define COMBINE_DECLARE_LOCAL
 #define COMBINE_LOCAL_PARAMETER
 #define COMBINE_LOCAL_ARGUMENT
-
-INLINED float combine_max(const combine_row *row)
-{
-    float max = ROW_MAX_INITIAL;
-    for (int split = 0; split < row->splits; split++)
-        max = row->states[2 * split] > max ? row->states[2 * split] : max;
-    return max;
-}
-
-INLINED float combine_sum(const combine_row *row, float max)
-{
-    float sum = ROW_SUM_INITIAL;
-    for (int split = 0; split < row->splits; split++)
-        sum = fma(row->states[2 * split + 1], combine_weight(row, split, max), sum);
-    return sum;
-}
-
-INLINED void combine_runs(float *sums)
-{
-}
+#define COMBINE_SHARE(x, initial, splits, expression)
 #else
 #define COMBINE_DECLARE_LOCAL \
     __local float combine_floats[COMBINE_LOCAL_SIZE * COMBINE_DIMS]; \
     __local float *shared = combine_floats;
 #define COMBINE_LOCAL_PARAMETER , __local float *shared
 #define COMBINE_LOCAL_ARGUMENT  , shared
+#define COMBINE_SHARE(x, initial, splits, expression)                                                                  \
+    shared[COMBINE_ID] = (x);                                                                                          \
+    barrier(CLK_LOCAL_MEM_FENCE);                                                                                      \
+    (x) = (initial);                                                                                                   \
+    for (int i = 0; i < min(COMBINE_LOCAL_SIZE, splits); i++) {                                                        \
+        const float other = shared[i];                                                                                 \
+        (x) = (expression);                                                                                            \
+    }                                                                                                                  \
+    barrier(CLK_LOCAL_MEM_FENCE);
+#endif
 
 /* The largest maximum, in every work-item. */
-INLINED float combine_max(const combine_row *row, __local float *shared)
+INLINED float combine_max(const combine_row *row COMBINE_LOCAL_PARAMETER)
 {
-    const int id = (int)get_local_id(0);
     float max = ROW_MAX_INITIAL;
-    for (int split = id; split < row->splits; split += COMBINE_LOCAL_SIZE)
+    for (int split = COMBINE_ID; split < row->splits; split += COMBINE_LOCAL_SIZE)
         max = row->states[2 * split] > max ? row->states[2 * split] : max;
-    shared[id] = max;
-    barrier(CLK_LOCAL_MEM_FENCE);
-    for (int i = 0; i < min(COMBINE_LOCAL_SIZE, row->splits); i++)
-        max = shared[i] > max ? shared[i] : max;
-    barrier(CLK_LOCAL_MEM_FENCE);
+    COMBINE_SHARE(max, ROW_MAX_INITIAL, row->splits, other > max ? other : max)
     return max;
 }
 
 /* The sum of all splits' p, in every work-item. */
-INLINED float combine_sum(const combine_row *row, float max, __local float *shared)
+INLINED float combine_sum(const combine_row *row, float max COMBINE_LOCAL_PARAMETER)
 {
-    const int id = (int)get_local_id(0);
-    float mine = ROW_SUM_INITIAL, sum = ROW_SUM_INITIAL;
-    for (int split = id; split < row->splits; split += COMBINE_LOCAL_SIZE)
-        mine = fma(row->states[2 * split + 1], combine_weight(row, split, max), mine);
-    shared[id] = mine;
-    barrier(CLK_LOCAL_MEM_FENCE);
-    for (int i = 0; i < min(COMBINE_LOCAL_SIZE, row->splits); i++)
-        sum += shared[i];
-    barrier(CLK_LOCAL_MEM_FENCE);
+    float sum = ROW_SUM_INITIAL;
+    for (int split = COMBINE_ID; split < row->splits; split += COMBINE_LOCAL_SIZE)
+        sum = fma(row->states[2 * split + 1], combine_weight(row, split, max), sum);
+    COMBINE_SHARE(sum, ROW_SUM_INITIAL, row->splits, sum + other)
     return sum;
 }
 
 /* The sums of all runs, from the first to the last, in the work-items of the first. */
-INLINED void combine_runs(float *sums, __local float *shared)
+INLINED void combine_runs(float *sums COMBINE_LOCAL_PARAMETER)
 {
-    const int id = (int)get_local_id(0);
-    if (COMBINE_RUNS == 1)
-        return;
+#if COMBINE_RUNS > 1
     barrier(CLK_LOCAL_MEM_FENCE);
     for (int i = 0; i < COMBINE_DIMS; i++)
-        shared[i * COMBINE_LOCAL_SIZE + id] = sums[i];
+        shared[i * COMBINE_LOCAL_SIZE + COMBINE_ID] = sums[i];
     barrier(CLK_LOCAL_MEM_FENCE);
     for (int run = 1; run < COMBINE_RUNS; run++)
         for (int i = 0; i < COMBINE_DIMS; i++)
-            sums[i] += shared[i * COMBINE_LOCAL_SIZE + run * COMBINE_COLUMNS + id % COMBINE_COLUMNS];
-}
+            sums[i] += shared[i * COMBINE_LOCAL_SIZE + run * COMBINE_COLUMNS + COMBINE_ID % COMBINE_COLUMNS];
 #endif
+}
 
 /* Sums the splits' outputs from dim `first` on: this work-item's dims, where there are so many. */
 INLINED void combine_outputs(float *sums, const combine_row *row, float max, int first COMBINE_LOCAL_PARAMETER)
 {
     for (int i = 0; i < COMBINE_DIMS; i++)
         sums[i] = 0.0f;
-    for (int split = (int)get_local_id(0) / COMBINE_COLUMNS; split < row->splits; split += COMBINE_RUNS) {
+    for (int split = COMBINE_ID / COMBINE_COLUMNS; split < row->splits; split += COMBINE_RUNS) {
         const float weight = combine_weight(row, split, max);
         __global const float *output = row->outputs + (long)split * row->dims + first;
         COMBINE_FOR(i, first, row->dims)
@@ -175,10 +157,10 @@ void clattn_combine(const attention_args args,              /* every run-time nu
     for (int dim = 0; dim < args.v_head_dim; dim += COMBINE_STEP) {
         float sums[COMBINE_DIMS];
         combine_outputs(sums, &row, max, dim COMBINE_LOCAL_ARGUMENT);
-        if (get_local_id(0) < COMBINE_COLUMNS)
+        if (COMBINE_ID < COMBINE_COLUMNS)
             COMBINE_FOR(i, dim, args.v_head_dim)
                 STORE(O_STORAGE, sums[i] * result.o_factor, o, start + dim + COMBINE_DIM(i));
     }
-    if ((args.flags & ARGS_LSE) && get_local_id(0) == 0)
+    if ((args.flags & ARGS_LSE) && COMBINE_ID == 0)
         lse[args.lse.offset + packed_row(&args.lse, &s, kv_head, row_index)] = result.lse;
 }
