@@ -171,11 +171,24 @@ static uint64_t local_limit(const clattn_tile *tile, const clattn_device_info *i
 /* S, P and O of a work-item. */
 static bool wgmma_fits(const clattn_tile *tile, const clattn_tile_problem *problem, char *why, size_t why_size)
 {
-    const int32_t keys = tile->parameters[CLATTN_NV_KEYS];
+    const int32_t keys = tile->parameters[CLATTN_WGMMA_KEYS];
     const int32_t held = keys / 2 + keys / 4 + problem->v_head_dim / 2;
     if (held > WGMMA_MAX_REGISTERS)
         return no(why, why_size, "%" PRId32 " sums and operands a work-item would not fit registers (%d do)", held,
                   WGMMA_MAX_REGISTERS);
+    return true;
+}
+
+/* Several heads a group: what nv_stored.clh loads as one row. */
+static bool heads_fit(const clattn_tile *tile, const clattn_tile_problem *problem, char *why, size_t why_size)
+{
+    const int32_t heads = clattn_tile_heads(tile);
+    const bool in_blocks = clattn_dtype_block_len(problem->k_dtype) > 1 && clattn_dtype_block_len(problem->v_dtype) > 1;
+    if (heads > 1 && !in_blocks)
+        return no(why, why_size, "%" PRId32 " heads a group are for K and V in blocks", heads);
+    if (heads > 1 && problem->heads_together % heads != 0)
+        return no(why, why_size, "%" PRId32 " heads a group do not divide the %" PRId32 " whose rows lie together",
+                  heads, problem->heads_together);
     return true;
 }
 
@@ -190,6 +203,8 @@ bool clattn_tile_fits(const clattn_tile *tile, const clattn_tile_problem *proble
     if (local > local_limit(tile, info))
         return no(why, why_size, "%" PRIu64 " bytes of local memory are over the device's limit, %" PRIu64, local,
                   local_limit(tile, info));
+    if (!heads_fit(tile, problem, why, why_size))
+        return false;
     if (tile->fragment == CLATTN_FRAGMENT_NV_WGMMA)
         return wgmma_fits(tile, problem, why, why_size);
     if (tile->fragment != CLATTN_FRAGMENT_SCALAR || group == 1)
@@ -253,6 +268,18 @@ static bool scalar_suits(const int32_t *p, const clattn_tile_problem *problem, c
     return true;
 }
 
+/* O, S, P and Q of a work-item. */
+static bool mma_suits(const int32_t *p, const clattn_tile_problem *problem, char *why, size_t why_size)
+{
+    const int32_t sums = problem->v_head_dim + p[CLATTN_MMA_KEYS];
+    const int32_t operands = problem->head_dim + p[CLATTN_MMA_KEYS];
+    const int32_t held = p[CLATTN_MMA_ROWS] * (2 * sums + operands) / 64;
+    if (held > NVIDIA_REGISTERS)
+        return no(why, why_size, "%" PRId32 " sums and operands a work-item are over %d registers", held,
+                  NVIDIA_REGISTERS);
+    return true;
+}
+
 static bool group_suits(const clattn_tile *tile, const clattn_device_info *info, char *why, size_t why_size)
 {
     const size_t size = clattn_tile_work_group_size(tile);
@@ -272,6 +299,8 @@ bool clattn_tile_suits(const clattn_tile *tile, const clattn_tile_problem *probl
         return lanes_suit(tile->parameters, info, why, why_size);
     case CLATTN_FRAGMENT_DIMS:
         return dims_suit(tile->parameters, info, why, why_size);
+    case CLATTN_FRAGMENT_NV_MMA:
+        return group_suits(tile, info, why, why_size) && mma_suits(tile->parameters, problem, why, why_size);
     case CLATTN_FRAGMENT_SCALAR:
         return (is_cpu(info) || group_suits(tile, info, why, why_size)) &&
                scalar_suits(tile->parameters, problem, info, why, why_size);

@@ -9,7 +9,7 @@
 /* Of the local memory of frag_nv_wgmma and frag_nv_mma. */
 #define NV_ALIGNMENT 1024
 
-enum { WHERE_ANY, WHERE_NVIDIA, WHERE_NVIDIA_DIM64, WHERE_CPU, WHERE_WIDTH8, WHERE_WIDTH16 };
+enum { WHERE_ANY, WHERE_NVIDIA, WHERE_NVIDIA_DIM64, WHERE_NVIDIA_GROUP8, WHERE_CPU, WHERE_WIDTH8, WHERE_WIDTH16 };
 
 #define CLATTN_FRAGMENT(id, role, name, constant, granule, decode, otherwise, split_size, ...)                         \
     { CLATTN_ROLE_##role,          name,       constant,   granule, CLATTN_FRAGMENT_##decode,                          \
@@ -107,8 +107,9 @@ int32_t clattn_tile_rows(const clattn_tile *tile)
     case CLATTN_FRAGMENT_DIMS:
         return p[CLATTN_DIMS_ROWS];
     case CLATTN_FRAGMENT_NV_WGMMA:
+        return p[CLATTN_WGMMA_WARPS] * 16;
     case CLATTN_FRAGMENT_NV_MMA:
-        return p[CLATTN_NV_WARPS] * 16;
+        return p[CLATTN_MMA_WARPS] * p[CLATTN_MMA_ROWS] / clattn_tile_heads(tile);
     case CLATTN_FRAGMENT_SCALAR:
         return p[CLATTN_SCALAR_TY] * p[CLATTN_SCALAR_TM];
     case CLATTN_FRAGMENT_GROUP:
@@ -116,6 +117,12 @@ int32_t clattn_tile_rows(const clattn_tile *tile)
     default:
         return 1;
     }
+}
+
+int32_t clattn_tile_heads(const clattn_tile *tile)
+{
+    const bool a_head_a_warp = tile->algorithm == CLATTN_ALGORITHM_DECODE && tile->fragment == CLATTN_FRAGMENT_NV_MMA;
+    return a_head_a_warp ? tile->parameters[CLATTN_MMA_WARPS] : 1;
 }
 
 int32_t clattn_tile_keys(const clattn_tile *tile)
@@ -127,8 +134,9 @@ int32_t clattn_tile_keys(const clattn_tile *tile)
     case CLATTN_FRAGMENT_DIMS:
         return p[CLATTN_DIMS_KEYS];
     case CLATTN_FRAGMENT_NV_WGMMA:
+        return p[CLATTN_WGMMA_KEYS];
     case CLATTN_FRAGMENT_NV_MMA:
-        return p[CLATTN_NV_KEYS];
+        return p[CLATTN_MMA_KEYS];
     case CLATTN_FRAGMENT_SCALAR:
         return p[CLATTN_SCALAR_TX] * p[CLATTN_SCALAR_TN];
     default:
@@ -147,8 +155,9 @@ size_t clattn_tile_work_group_size(const clattn_tile *tile)
     const int32_t *p = tile->parameters;
     switch (tile->fragment) {
     case CLATTN_FRAGMENT_NV_WGMMA:
+        return (size_t)p[CLATTN_WGMMA_WARPS] * 32;
     case CLATTN_FRAGMENT_NV_MMA:
-        return (size_t)p[CLATTN_NV_WARPS] * 32;
+        return (size_t)p[CLATTN_MMA_WARPS] * 32;
     case CLATTN_FRAGMENT_SCALAR:
         return (size_t)(p[CLATTN_SCALAR_TX] * p[CLATTN_SCALAR_TY]);
     case CLATTN_FRAGMENT_LINE:
@@ -182,11 +191,12 @@ static uint64_t nv_tile_bytes(int32_t rows, int32_t dims)
 }
 
 /* cl/nv_group.clh: NV_K_ROOM and NV_V_ROOM. */
-static uint64_t nv_room_bytes(clattn_dtype q_dtype, clattn_dtype dtype, int32_t keys, int32_t dims)
+static uint64_t nv_room_bytes(const clattn_tile *tile, clattn_dtype q_dtype, clattn_dtype dtype, int32_t dims)
 {
+    const int32_t keys = clattn_tile_keys(tile), all_dims = clattn_tile_heads(tile) * dims;
     if (dtype == q_dtype)
         return nv_tile_bytes(keys, dims);
-    const uint64_t row = (uint64_t)(dims / clattn_dtype_block_len(dtype)) * clattn_dtype_size(dtype);
+    const uint64_t row = (uint64_t)(all_dims / clattn_dtype_block_len(dtype)) * clattn_dtype_size(dtype);
     const uint64_t pieces = (row + 14 + 15) / 16;
     return ((uint64_t)keys * ((pieces | 1) * 16 + sizeof(uint32_t)) + 127) / 128 * 128;
 }
@@ -196,10 +206,10 @@ static uint64_t nv_local_bytes(const clattn_tile *tile, const clattn_tile_proble
 {
     const bool is_mma = tile->fragment == CLATTN_FRAGMENT_NV_MMA;
     const int32_t keys = clattn_tile_keys(tile);
-    const uint64_t stages = is_mma ? (uint64_t)tile->parameters[CLATTN_NV_STAGES] : 2;
-    const uint64_t q = nv_tile_bytes(clattn_tile_rows(tile), problem->head_dim);
-    const uint64_t k = nv_room_bytes(problem->q_dtype, problem->k_dtype, keys, problem->head_dim);
-    const uint64_t v = nv_room_bytes(problem->q_dtype, problem->v_dtype, keys, problem->v_head_dim);
+    const uint64_t stages = is_mma ? (uint64_t)tile->parameters[CLATTN_MMA_STAGES] : 2;
+    const uint64_t q = nv_tile_bytes(clattn_tile_heads(tile) * clattn_tile_rows(tile), problem->head_dim);
+    const uint64_t k = nv_room_bytes(tile, problem->q_dtype, problem->k_dtype, problem->head_dim);
+    const uint64_t v = nv_room_bytes(tile, problem->q_dtype, problem->v_dtype, problem->v_head_dim);
     const uint64_t last = !is_mma ? v + q : q > v ? q : v;
     const uint64_t places = problem->paged ? (stages + 1) * (2 * (uint64_t)keys + 1) * sizeof(int32_t) : 0;
     return stages * k + (stages - 1) * v + last + places + NV_ALIGNMENT;
@@ -288,6 +298,8 @@ bool clattn_tile_is_default_on(const clattn_tile *tile, const clattn_tile_proble
         return strstr(info->vendor, "NVIDIA") != NULL;
     case WHERE_NVIDIA_DIM64:
         return strstr(info->vendor, "NVIDIA") != NULL && problem->head_dim <= 64 && problem->v_head_dim <= 64;
+    case WHERE_NVIDIA_GROUP8:
+        return strstr(info->vendor, "NVIDIA") != NULL && problem->group <= 8;
     case WHERE_CPU:
         return strcmp(info->type, "cpu") == 0;
     case WHERE_WIDTH8:

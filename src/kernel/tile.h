@@ -57,7 +57,8 @@ typedef struct clattn_fragment {
 /* Positions of the parameters in a tile, as fragments.def has them. */
 enum { CLATTN_LANES_LANES, CLATTN_LANES_VECTORS, CLATTN_LANES_KEYS, CLATTN_LANES_KEY_BLOCK, CLATTN_LANES_DIM_BLOCK };
 enum { CLATTN_DIMS_LANES, CLATTN_DIMS_ROWS, CLATTN_DIMS_KEYS, CLATTN_DIMS_DIM_BLOCK };
-enum { CLATTN_NV_WARPS, CLATTN_NV_KEYS, CLATTN_NV_STAGES }; /* NVIDIA's tensor cores; stages of NV_MMA alone */
+enum { CLATTN_WGMMA_WARPS, CLATTN_WGMMA_KEYS };
+enum { CLATTN_MMA_WARPS, CLATTN_MMA_ROWS, CLATTN_MMA_KEYS, CLATTN_MMA_STAGES };
 enum {
     CLATTN_SCALAR_TX,
     CLATTN_SCALAR_TY,
@@ -79,6 +80,8 @@ typedef struct clattn_tile {
 /* What a tile is compiled for, as far as its limits depend on it. */
 typedef struct clattn_tile_problem {
     int32_t head_dim, v_head_dim;           /* size classes */
+    int32_t group;                          /* q_heads a kv head */
+    int32_t heads_together;                 /* kv heads whose rows of a token lie one behind the other */
     bool paged;                             /* the places of a tile's keys are kept too */
     clattn_dtype q_dtype, k_dtype, v_dtype; /* K and V of another type than Q are kept as they are stored */
 } clattn_tile_problem;
@@ -114,7 +117,9 @@ bool clattn_tile_in_space(const clattn_tile *tile, char *why, size_t why_size);
 
 int32_t clattn_dim_class(clattn_fragment_id fragment, int32_t dim);
 
+/* Rows of a kv head; kv heads that a group of decode attends; keys. */
 int32_t clattn_tile_rows(const clattn_tile *tile);
+int32_t clattn_tile_heads(const clattn_tile *tile);
 int32_t clattn_tile_keys(const clattn_tile *tile);
 /* So many keys, rounded up to whole tiles. */
 int32_t clattn_tile_whole_keys(const clattn_tile *tile, int32_t keys);

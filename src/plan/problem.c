@@ -261,10 +261,22 @@ clattn_status clattn_problem_init(clattn_problem *problem, const clattn_attentio
     return CLATTN_OK;
 }
 
+/* How many kv heads have their rows of K, and of V, one behind the other. */
+static int32_t heads_together(const clattn_problem *problem)
+{
+    const clattn_attention_desc *d = &problem->desc;
+    const int64_t k = problem->paged ? d->k_cache.head : d->k.head, v = problem->paged ? d->v_cache.head : d->v.head;
+    const bool side_by_side =
+        k == clattn_row_blocks(d->k_dtype, d->head_dim) && v == clattn_row_blocks(d->v_dtype, d->v_head_dim);
+    return side_by_side && d->block_table_head_stride == 0 ? d->kv_heads : 1;
+}
+
 clattn_tile_problem clattn_problem_of_tile(const clattn_problem *problem, clattn_fragment_id fragment)
 {
     return (clattn_tile_problem){ .head_dim = clattn_dim_class(fragment, problem->desc.head_dim),
                                   .v_head_dim = clattn_dim_class(fragment, problem->desc.v_head_dim),
+                                  .group = problem->group,
+                                  .heads_together = heads_together(problem),
                                   .paged = problem->paged,
                                   .q_dtype = problem->desc.q_dtype,
                                   .k_dtype = problem->desc.k_dtype,

@@ -177,7 +177,7 @@ void clattn_launches_grid(const clattn_launches *launches, clattn_step_kind kind
     const size_t kv_heads = (size_t)launches->plan->problem.desc.kv_heads;
     size_t groups = (size_t)launches->decode_rows, second = kv_heads;
     if (kind == CLATTN_STEP_DECODE) {
-        groups = (size_t)launches->splits * kv_heads;
+        groups = (size_t)launches->splits * (kv_heads / (size_t)clattn_tile_heads(&step->tile));
         second = row_tiles(step, launches->decode_rows);
     }
     if (kind == CLATTN_STEP_PREFILL)

@@ -166,6 +166,8 @@ clattn_tile_problem clattn_subject_problem_with(const clattn_subject_row *row, c
     const int32_t dim = clattn_dim_class(fragment, row->head_dim);
     return (clattn_tile_problem){ .head_dim = dim,
                                   .v_head_dim = dim,
+                                  .group = row->q_heads / row->kv_heads,
+                                  .heads_together = row->paged ? row->kv_heads : 1,
                                   .paged = row->paged,
                                   .q_dtype = row->q_dtype,
                                   .k_dtype = row->k_dtype,

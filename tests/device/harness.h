@@ -39,6 +39,7 @@ typedef struct harness {
     const char *set;  /* --set: a line on top of every case of the lists; or NULL */
     uint64_t seed;    /* --seed: of what suites draw */
     ref_random draws; /* of the suite at hand, from seed */
+    int part, parts;  /* --part: of a covering array's cases those whose number is part, modulo parts */
     bool full, verbose;
     int passed, failed, skipped;
     int64_t compared;

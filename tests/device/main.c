@@ -32,13 +32,14 @@ typedef struct options {
 static void usage(FILE *file)
 {
     fputs("usage: test_attention [--platform PART] [--suite NAME]... [--case LINE] [--set LINE] [--seed N]\n"
-          "       [--full] [--verbose]\n",
+          "       [--part I/N] [--full] [--verbose]\n",
           file);
     for (size_t n = 0; n < SUITE_COUNT; n++)
         fprintf(file, "  %-9s %s%s\n", suites[n].name, suites[n].what,
                 suites[n].by_default ? "" : " (only when named)");
     fputs("LINE is \"name=value,...\" with the names of fields.def; --set puts it on top of every listed case.\n"
-          "N draws what is compiled where that is not all, as it is with --full; 1 by default.\n",
+          "The seed draws what is compiled where that is not all, as it is with --full; 1 by default.\n"
+          "--part takes every N-th case of a suite's covering arrays from the I-th on, 0 <= I < N: for N at once.\n",
           file);
 }
 
@@ -51,6 +52,16 @@ static bool choose_suite(options *o, const char *name)
         }
     }
     fprintf(stderr, "--suite '%s' is not one of the suites\n", name);
+    return false;
+}
+
+static bool parse_part(const char *text, harness *h)
+{
+    int end = 0;
+    if (sscanf(text, "%d/%d%n", &h->part, &h->parts, &end) == 2 && text[end] == '\0' && h->part >= 0 &&
+        h->part < h->parts)
+        return true;
+    fprintf(stderr, "--part is '%s'; it has to be I/N with 0 <= I < N\n", text);
     return false;
 }
 
@@ -73,6 +84,9 @@ static bool parse_options(int argc, char **argv, options *o, harness *h)
                 fprintf(stderr, "--seed is '%s'; it has to be a number\n", value);
                 return false;
             }
+        } else if (strcmp(argv[n], "--part") == 0 && value) {
+            if (!parse_part(argv[++n], h))
+                return false;
         } else if (strcmp(argv[n], "--case") == 0 && value) {
             o->line = argv[++n];
         } else if (strcmp(argv[n], "--suite") == 0 && value) {
@@ -128,7 +142,7 @@ static void run_chosen(harness *h, const options *o)
 
 int main(int argc, char **argv)
 {
-    harness h = { .program = argv[0], .seed = 1 };
+    harness h = { .program = argv[0], .seed = 1, .parts = 1 };
     setvbuf(stdout, NULL, _IOLBF, 0); /* a driver that aborts takes no line along */
     options o = { 0 };
     if (argc == 2 && strcmp(argv[1], "--help") == 0) {

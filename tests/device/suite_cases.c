@@ -135,7 +135,7 @@ void run_covering(harness *h, const covering_factor *factors, int count, int str
            array.covered, strength, array.excluded);
     if (most == 0 || most > array.count)
         most = array.count;
-    for (int n = 0; n < most; n++)
+    for (int n = h->part; n < most; n += h->parts)
         harness_run(h, &array.cases[(long)n * array.count / most]);
     free(array.cases);
 }

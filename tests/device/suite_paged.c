@@ -162,16 +162,26 @@ void suite_tensor_cores_paged(harness *h)
 
 /* Rooms by turns: tiles that begin anywhere, fewer of them than rooms, and more. */
 static const char *const stage_lines[] = {
-    "dtile=warps1_keys16_stages1,split=80",
-    "dtile=warps1_keys16_stages2,split=80",
-    "dtile=warps1_keys16_stages3,split=80",
-    "dtile=warps1_keys16_stages4,split=80",
-    "dtile=warps1_keys32_stages2,wmode=lr,wl=150,wr=0",
-    "dtile=warps1_keys16_stages3,wmode=lr,wl=150,wr=0",
-    "dtile=warps1_keys48_stages1,split=144,wmode=lr,wl=300,wr=0",
-    "dtile=warps1_keys16_stages4,lens=1:1+1:17+2:40+1:65,kvmode=per_sequence",
-    "minq=33,q=70,ptile=warps1_keys16_stages3,wmode=lr,wl=100,wr=5",
-    "minq=33,q=70,ptile=warps2_keys32_stages2,wmode=lr,wl=40,wr=0",
+    "dtile=warps1_rows8_keys16_stages1,split=80",
+    "dtile=warps1_rows8_keys16_stages2,split=80",
+    "dtile=warps1_rows8_keys16_stages3,split=80",
+    "dtile=warps1_rows16_keys16_stages4,split=80",
+    "dtile=warps1_rows8_keys32_stages2,wmode=lr,wl=150,wr=0",
+    "dtile=warps1_rows16_keys16_stages3,wmode=lr,wl=150,wr=0",
+    "dtile=warps1_rows8_keys48_stages1,split=144,wmode=lr,wl=300,wr=0",
+    "dtile=warps1_rows16_keys16_stages4,lens=1:1+1:17+2:40+1:65,kvmode=per_sequence",
+    "minq=33,q=70,ptile=warps1_rows32_keys16_stages3,wmode=lr,wl=100,wr=5",
+    "minq=33,q=70,ptile=warps2_rows8_keys32_stages2,wmode=lr,wl=40,wr=0",
+};
+
+/* A warp a kv head: heads that share pages, hooks and rows of their own, more rows than a warp has, several groups. */
+static const char *const head_lines[] = {
+    "hq=16,hk=4,dtile=warps4_rows8_keys32_stages1,split=160,holes=some,values=poison",
+    "hq=8,hk=8,dtile=warps8_rows8_keys16_stages2,split=80,page=7",
+    "hq=12,hk=6,dtile=warps2_rows16_keys48_stages1,lens=1:1+2:17+4:40+1:65,kvmode=per_sequence",
+    "hq=20,hk=4,q=3,dtile=warps4_rows8_keys32_stages1,wmode=lr,wl=150,wr=0,alibi=1",
+    "hq=8,hk=4,dtile=warps4_rows16_keys16_stages3,mask=bool,softcap=15,sinks=1,values=nan",
+    "hq=16,hk=8,kv=90", /* the default, and no split */
 };
 
 static void run_stages(harness *h, const char *types)
@@ -181,8 +191,17 @@ static void run_stages(harness *h, const char *types)
     run_lines(h, line, stage_lines, LENGTH(stage_lines));
 }
 
+static void run_heads(harness *h, const char *types)
+{
+    char line[160];
+    snprintf(line, sizeof(line), "q=1,kv=701,kvform=table,page=16,frag=frag_nv_mma,%s", types);
+    run_lines(h, line, head_lines, LENGTH(head_lines));
+}
+
 void suite_tensor_cores_blocks(harness *h)
 {
+    run_heads(h, "d=64,dv=64,qt=f16,kt=q8_0,vt=q8_0,ot=f16");
+    run_heads(h, "d=32,dv=96,qt=bf16,kt=q4_0,vt=q8_0,ot=bf16");
     run_stages(h, "d=64,dv=64,qt=f16,kt=f16,vt=f16,ot=f16");
     run_stages(h, "d=64,dv=32,qt=bf16,kt=q8_0,vt=q4_0,ot=bf16");
     run_stages(h, "d=96,dv=64,qt=f16,kt=q4_0,vt=f16,ot=f16");

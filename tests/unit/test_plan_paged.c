@@ -311,7 +311,7 @@ static void groups_keep_the_places_of_keys(void **state)
         const uint64_t places = (uint64_t)(2 * clattn_tile_keys(tile) + 1) * sizeof(int32_t);
         if (clattn_fragment_is_tensor_core(tile->fragment)) {
             const bool is_mma = tile->fragment == CLATTN_FRAGMENT_NV_MMA;
-            const uint64_t tiles = is_mma ? (uint64_t)tile->parameters[CLATTN_NV_STAGES] + 1 : 3;
+            const uint64_t tiles = is_mma ? (uint64_t)tile->parameters[CLATTN_MMA_STAGES] + 1 : 3;
             assert_int_equal(with, without + tiles * places); /* by turns */
             continue;
         }

@@ -15,7 +15,7 @@
 #define LENGTH(array) (sizeof(array) / sizeof((array)[0]))
 #define MAX_DIM       576
 
-typedef enum place { ANY, NVIDIA, NVIDIA_DIM64, CPU, WIDTH8, WIDTH16 } place;
+typedef enum place { ANY, NVIDIA, NVIDIA_DIM64, NVIDIA_GROUP8, CPU, WIDTH8, WIDTH16 } place;
 
 /* tiles.def once more, with the parameters by name. */
 typedef struct row {
@@ -40,6 +40,10 @@ typedef struct dims_tile {
     int32_t lanes, rows, keys, dim_block;
 } dims_tile;
 
+typedef struct tensor_core_tile {
+    int32_t warps, rows, keys, stages; /* stages: 0 for wgmma */
+} tensor_core_tile;
+
 typedef struct scalar_tile {
     int32_t tx, ty, tm, tn, dim_slice, key_slice;
 } scalar_tile;
@@ -54,6 +58,13 @@ static dims_tile dims_of(const row *r)
 {
     const int32_t *p = r->parameters;
     return (dims_tile){ p[0], p[1], p[2], p[3] };
+}
+
+static tensor_core_tile tensor_core_of(const row *r)
+{
+    const int32_t *p = r->parameters;
+    return r->fragment == CLATTN_FRAGMENT_NV_WGMMA ? (tensor_core_tile){ p[0], 16, p[1], 0 }
+                                                   : (tensor_core_tile){ p[0], p[1], p[2], p[3] };
 }
 
 static scalar_tile scalar_of(const row *r)
@@ -168,19 +179,18 @@ static uint64_t scalar_local_bytes(const scalar_tile *t, int32_t v_head_dim)
 }
 
 /* NV_TILES_BYTES of cl/frag_nv_wgmma.clh and cl/frag_nv_mma.clh, counted row by row, and what aligns them. */
-static uint64_t tensor_core_local_bytes(clattn_fragment_id fragment, const int32_t *p, int32_t head_dim,
-                                        int32_t v_head_dim)
+static uint64_t tensor_core_local_bytes(const tensor_core_tile *t, int32_t head_dim, int32_t v_head_dim)
 {
     uint64_t q = 0, k = 0, v = 0;
     for (int32_t dim = 0; dim < head_dim; dim += 64) {
-        q += (uint64_t)p[0] * 16 * 64 * 2;
-        k += (uint64_t)p[1] * 64 * 2;
+        q += (uint64_t)t->warps * (uint64_t)t->rows * 64 * 2;
+        k += (uint64_t)t->keys * 64 * 2;
     }
     for (int32_t dim = 0; dim < v_head_dim; dim += 64)
-        v += (uint64_t)p[1] * 64 * 2;
-    if (fragment == CLATTN_FRAGMENT_NV_WGMMA)
+        v += (uint64_t)t->keys * 64 * 2;
+    if (t->stages == 0)
         return q + 2 * k + 2 * v + 1024;
-    return (uint64_t)p[2] * (k + v) + (q > v ? q - v : 0) + 1024;
+    return (uint64_t)t->stages * (k + v) + (q > v ? q - v : 0) + 1024;
 }
 
 static void counts_local_bytes_of_tensor_cores(void **state)
@@ -188,21 +198,23 @@ static void counts_local_bytes_of_tensor_cores(void **state)
     (void)state;
     for (size_t i = 0; i < LENGTH(rows); i++) {
         const clattn_tile *tile = clattn_tile_row(i);
-        const clattn_fragment_id fragment = rows[i].fragment;
-        if (!clattn_fragment_is_tensor_core(fragment))
+        if (!clattn_fragment_is_tensor_core(rows[i].fragment))
             continue;
-        const int32_t *p = tile->parameters;
-        assert_int_equal(clattn_tile_rows(tile), p[0] * 16);
-        assert_int_equal(clattn_tile_keys(tile), p[1]);
-        assert_int_equal(clattn_tile_work_group_size(tile), p[0] * 32);
+        const tensor_core_tile t = tensor_core_of(&rows[i]);
+        const bool decodes = rows[i].algorithm == CLATTN_ALGORITHM_DECODE;
+        assert_int_equal(clattn_tile_rows(tile), decodes ? t.rows : t.warps * t.rows);
+        assert_int_equal(clattn_tile_heads(tile), decodes ? t.warps : 1);
+        assert_int_equal(clattn_tile_keys(tile), t.keys);
+        assert_int_equal(clattn_tile_work_group_size(tile), t.warps * 32);
         for (int32_t dim = 16; dim <= 256; dim += 16)
             for (int32_t v = 16; v <= 256; v += 16) {
                 const clattn_tile_problem dense = { .head_dim = dim, .v_head_dim = v },
                                           paged = { .head_dim = dim, .v_head_dim = v, .paged = true };
-                const uint64_t bytes = tensor_core_local_bytes(fragment, p, dim, v);
+                const uint64_t bytes = tensor_core_local_bytes(&t, dim, v);
                 assert_int_equal(clattn_tile_local_bytes(tile, &dense), bytes);
-                const uint64_t buffers = fragment == CLATTN_FRAGMENT_NV_WGMMA ? 3 : (uint64_t)p[2] + 1;
-                assert_int_equal(clattn_tile_local_bytes(tile, &paged), bytes + buffers * 4 * (2 * (uint64_t)p[1] + 1));
+                const uint64_t buffers = t.stages == 0 ? 3 : (uint64_t)t.stages + 1;
+                assert_int_equal(clattn_tile_local_bytes(tile, &paged),
+                                 bytes + buffers * 4 * (2 * (uint64_t)t.keys + 1));
             }
     }
 }
@@ -223,16 +235,16 @@ static void counts_local_bytes_of_stored_rows(void **state)
     (void)state;
     static const struct {
         clattn_dtype k_dtype, v_dtype;
-        int32_t head_dim, v_head_dim, k_pieces, v_pieces;
+        int32_t head_dim, v_head_dim, heads, k_pieces, v_pieces;
     } cases[] = {
-        { CLATTN_Q8_0, CLATTN_Q8_0, 128, 128, 11, 11 },
-        { CLATTN_Q8_0, CLATTN_Q4_0, 64, 256, 7, 11 },
-        { CLATTN_F16, CLATTN_Q4_0, 64, 32, 8, 3 },
-        { CLATTN_Q4_0, CLATTN_F16, 160, 64, 7, 8 },
+        { CLATTN_Q8_0, CLATTN_Q8_0, 128, 128, 1, 11, 11 }, { CLATTN_Q8_0, CLATTN_Q4_0, 64, 256, 1, 7, 11 },
+        { CLATTN_F16, CLATTN_Q4_0, 64, 32, 1, 8, 3 },      { CLATTN_Q4_0, CLATTN_F16, 160, 64, 1, 7, 8 },
+        { CLATTN_Q8_0, CLATTN_Q4_0, 128, 64, 4, 35, 11 },  { CLATTN_Q4_0, CLATTN_Q8_0, 32, 32, 8, 11, 19 },
     };
     const uint64_t keys = 32, stages = 2;
-    const clattn_tile tile = { CLATTN_ALGORITHM_DECODE, CLATTN_FRAGMENT_NV_MMA, 0, { 1, 32, 2 } };
     for (size_t i = 0; i < LENGTH(cases); i++) {
+        const int32_t heads = cases[i].heads;
+        const clattn_tile tile = { CLATTN_ALGORITHM_DECODE, CLATTN_FRAGMENT_NV_MMA, 0, { heads, 16, 32, 2 } };
         const clattn_tile_problem problem = { .head_dim = cases[i].head_dim,
                                               .v_head_dim = cases[i].v_head_dim,
                                               .q_dtype = CLATTN_F16,
@@ -240,7 +252,7 @@ static void counts_local_bytes_of_stored_rows(void **state)
                                               .v_dtype = cases[i].v_dtype };
         const uint64_t k = rounded_room(keys, cases[i].k_dtype, cases[i].k_pieces);
         const uint64_t v = rounded_room(keys, cases[i].v_dtype, cases[i].v_pieces);
-        const uint64_t q = (uint64_t)(cases[i].head_dim + 63) / 64 * 128 * 16;
+        const uint64_t q = (uint64_t)(cases[i].head_dim + 63) / 64 * 128 * 16 * (uint64_t)heads;
         assert_int_equal(clattn_tile_local_bytes(&tile, &problem), stages * (k + v) + (q > v ? q - v : 0) + 1024);
     }
 }
@@ -265,6 +277,28 @@ static void tensor_cores_have_defaults_for_all_they_take(void **state)
                 for (int algorithm = CLATTN_ALGORITHM_PREFILL; algorithm <= CLATTN_ALGORITHM_DECODE; algorithm++)
                     assert_non_null(
                         clattn_tile_default((clattn_algorithm)algorithm, CLATTN_FRAGMENT_NV_MMA, &problem, &info));
+            }
+}
+
+/* Heads of a group are loaded as one row: they have to be in blocks, and to lie together, whole groups of them. */
+static void heads_are_together(void **state)
+{
+    (void)state;
+    const clattn_device_info info = plain_device();
+    for (int32_t heads = 1; heads <= 8; heads *= 2)
+        for (int32_t together = 1; together <= 9; together++)
+            for (int n = 0; n < 4; n++) {
+                const clattn_tile tile = { CLATTN_ALGORITHM_DECODE, CLATTN_FRAGMENT_NV_MMA, 0, { heads, 8, 32, 1 } };
+                const clattn_tile_problem problem = { .head_dim = 64,
+                                                      .v_head_dim = 64,
+                                                      .heads_together = together,
+                                                      .q_dtype = CLATTN_F16,
+                                                      .k_dtype = n % 2 ? CLATTN_Q8_0 : CLATTN_F16,
+                                                      .v_dtype = n / 2 ? CLATTN_Q4_0 : CLATTN_F16 };
+                char why[256] = "";
+                const bool fits = heads == 1 || (n == 3 && together % heads == 0);
+                assert_int_equal(clattn_tile_fits(&tile, &problem, &info, why, sizeof(why)), fits);
+                assert_int_equal(why[0] == '\0', fits);
             }
 }
 
@@ -368,14 +402,17 @@ static void defaults_follow_the_device(void **state)
         const clattn_tile *tile = clattn_tile_row(i);
         const clattn_tile_problem small = { .head_dim = 64, .v_head_dim = 64 },
                                   wide_k = { .head_dim = 80, .v_head_dim = 64 },
-                                  wide_v = { .head_dim = 64, .v_head_dim = 80 };
+                                  wide_v = { .head_dim = 64, .v_head_dim = 80 },
+                                  large_group = { .head_dim = 64, .v_head_dim = 64, .group = 9 };
         const bool nvidia = rows[i].where == ANY || rows[i].where == NVIDIA;
+        const bool dim64 = rows[i].where == NVIDIA_DIM64, group8 = rows[i].where == NVIDIA_GROUP8;
         clattn_device_info info = plain_device();
         assert_int_equal(clattn_tile_is_default_on(tile, &small, &info), rows[i].where == ANY);
         info.vendor = "NVIDIA Corporation";
-        assert_int_equal(clattn_tile_is_default_on(tile, &small, &info), nvidia || rows[i].where == NVIDIA_DIM64);
-        assert_int_equal(clattn_tile_is_default_on(tile, &wide_k, &info), nvidia);
-        assert_int_equal(clattn_tile_is_default_on(tile, &wide_v, &info), nvidia);
+        assert_int_equal(clattn_tile_is_default_on(tile, &small, &info), nvidia || dim64 || group8);
+        assert_int_equal(clattn_tile_is_default_on(tile, &wide_k, &info), nvidia || group8);
+        assert_int_equal(clattn_tile_is_default_on(tile, &wide_v, &info), nvidia || group8);
+        assert_int_equal(clattn_tile_is_default_on(tile, &large_group, &info), nvidia || dim64);
         for (uint32_t width = 4; width <= 16; width++) {
             info = plain_device();
             info.native_vector_width_float = width;
@@ -418,9 +455,17 @@ static void last_rows_are_for_every_device(void **state)
 static void refuses_over_limits(void **state)
 {
     (void)state;
-    const clattn_tile_problem problem = { .head_dim = 64, .v_head_dim = 64, .paged = true };
+    const clattn_tile_problem floats = { .head_dim = 64, .v_head_dim = 64, .paged = true },
+                              blocks = { .head_dim = 64,
+                                         .v_head_dim = 64,
+                                         .heads_together = 8,
+                                         .paged = true,
+                                         .q_dtype = CLATTN_F16,
+                                         .k_dtype = CLATTN_Q8_0,
+                                         .v_dtype = CLATTN_Q8_0 };
     for (size_t i = 0; i < LENGTH(rows); i++) {
         const clattn_tile *tile = clattn_tile_row(i);
+        const clattn_tile_problem problem = clattn_tile_heads(tile) > 1 ? blocks : floats;
         clattn_device_info info = plain_device();
         char why[256] = "", number[32];
         info.max_work_group_size = clattn_tile_work_group_size(tile);
@@ -621,6 +666,7 @@ int main(void)
         cmocka_unit_test(counts_local_bytes_of_tensor_cores),
         cmocka_unit_test(counts_local_bytes_of_stored_rows),
         cmocka_unit_test(tensor_cores_have_defaults_for_all_they_take),
+        cmocka_unit_test(heads_are_together),
         cmocka_unit_test(sizes_are_the_kernels),
         cmocka_unit_test(counts_local_bytes_of_any_tile),
         cmocka_unit_test(parameters_divide_as_the_fragments_ask),
