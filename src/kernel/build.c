@@ -176,9 +176,10 @@ clattn_status clattn_build_from_source(const clattn_device *device, const clattn
 {
     attempt linked = { .code = CL_LINKER_NOT_AVAILABLE }, flat = { 0 };
     cl_program program = NULL;
-    if (clattn_device_probed(device)->linker_available)
+    const bool only_flattened = sources->flattened && CLATTN_HAS_QUIRK(device, LINKS_UNCACHED);
+    if (!only_flattened && clattn_device_probed(device)->linker_available)
         program = compile_and_link(device, sources, options, &linked);
-    if (!program)
+    if (!only_flattened && !program)
         log_fallback(device, sources, &linked);
     if (!program && sources->flattened)
         program = build_flattened(device, sources, options, &flat);

@@ -11,7 +11,8 @@
  * depend on the compiler, and compilers would drop the tests for infinities. */
 #define CLATTN_COMMON_OPTIONS "-cl-std=CL1.2"
 
-/* Compiles and links; where the device has no linker, or that fails, builds the flattened form. `options` are complete.
+/* Compiles and links; where the device has no linker, or that fails, builds the flattened form, and nothing but that
+ * where the driver's cache is for clBuildProgram (quirk LINKS_UNCACHED). `options` are complete.
  * CLATTN_BUILD_FAILED (the build log went to the log), CLATTN_OUT_OF_MEMORY. */
 clattn_status clattn_build_from_source(const clattn_device *device, const clattn_sources *sources, const char *options,
                                        cl_program *out);

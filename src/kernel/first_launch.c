@@ -27,7 +27,7 @@ static clattn_status warm_up_on(const warm_up *wanted, cl_command_queue queue, c
         const cl_int code = clFinish(queue);
         if (code != CL_SUCCESS)
             return clattn_fail_cl("clFinish after a kernel's first launch", code);
-        clattn_kernel_store(wanted->kernels[i]);
+        clattn_kernel_launched(wanted->kernels[i]);
     }
     return CLATTN_OK;
 }

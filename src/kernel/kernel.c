@@ -14,6 +14,13 @@
 #include "util/status.h"
 #include "util/text.h"
 
+/* What is left to do for the disk cache. */
+typedef enum kernel_state {
+    KERNEL_FRESH = 1, /* built from source: to be launched once, its binary to be taken then */
+    KERNEL_LAUNCHED,  /* its binary is to be taken when the device goes */
+    KERNEL_DONE
+} kernel_state;
+
 /* One kernel of the device's table. Entries live as long as the device, so that a plan made again finds its kernels;
  * the device lives as long as somebody holds a kernel. */
 typedef struct kernel_entry {
@@ -23,7 +30,8 @@ typedef struct kernel_entry {
     clattn_device *device;      /* with a reference to it while `references` is not 0 */
     int references;             /* under the table's lock */
     pthread_mutex_t build_lock; /* the fields below */
-    bool ready, fresh;
+    bool ready;
+    kernel_state state;
     cl_program program;
     char *description; /* for people: source, kernel function, options */
 } kernel_entry;
@@ -64,12 +72,58 @@ static void entry_free(kernel_entry *entry)
     free(entry);
 }
 
+static double milliseconds_since(const struct timespec *start)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)(now.tv_sec - start->tv_sec) * 1e3 + (double)(now.tv_nsec - start->tv_nsec) * 1e-6;
+}
+
+static void write_binary(const kernel_entry *entry, const clattn_device_settings *settings, const void *binary,
+                         size_t size)
+{
+    const char *line = clattn_device_line(entry->device);
+    clattn_entry stored = { .key = entry->key,
+                            .device = line,
+                            .program = entry->description,
+                            .device_size = strlen(line),
+                            .program_size = strlen(entry->description),
+                            .binary = binary,
+                            .binary_size = size };
+    int error = clattn_store_write(settings->cache_dir, &stored, settings->cache_max_bytes);
+    char reason[CLATTN_ERRNO_TEXT_SIZE];
+    if (error)
+        clattn_log(entry->device, CLATTN_LOG_WARN, "program cache folder %s takes no entry for %s: %s",
+                   settings->cache_dir, entry->description, clattn_errno_text(error, reason));
+}
+
+/* Takes the kernel's binary and writes it to the disk cache. */
+static void store(const kernel_entry *entry)
+{
+    struct timespec start;
+    clock_gettime(CLOCK_MONOTONIC, &start);
+    void *binary = NULL;
+    size_t size = 0;
+    const cl_int code = clattn_build_get_binary(entry->device, entry->program, &binary, &size);
+    if (code != CL_SUCCESS) {
+        clattn_log(entry->device, CLATTN_LOG_WARN, "the driver gives no binary of %s: %s (%d)", entry->description,
+                   clattn_cl_error_name(code), code);
+        return;
+    }
+    clattn_log(entry->device, CLATTN_LOG_INFO, "binary taken in %.1f ms: %s", milliseconds_since(&start),
+               entry->description);
+    write_binary(entry, clattn_device_settings_of(entry->device), binary, size);
+    free(binary);
+}
+
 static void table_destroy(void *attachment)
 {
     kernel_table *table = attachment;
     while (table->first) {
         kernel_entry *entry = table->first;
         table->first = entry->next;
+        if (entry->state == KERNEL_LAUNCHED)
+            store(entry);
         entry_free(entry);
     }
     pthread_mutex_destroy(&table->lock);
@@ -148,13 +202,6 @@ static cl_int adopt(kernel_entry *entry, cl_program program, const char *functio
     return CL_SUCCESS;
 }
 
-static double milliseconds_since(const struct timespec *start)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)(now.tv_sec - start->tv_sec) * 1e3 + (double)(now.tv_nsec - start->tv_nsec) * 1e-6;
-}
-
 static void log_unusable(const kernel_request *request, const char *folder, const char *what)
 {
     char hex[CLATTN_KEY_HEX_SIZE];
@@ -231,9 +278,10 @@ static clattn_status make_ready(kernel_entry *entry, const kernel_request *reque
     struct timespec start;
     clock_gettime(CLOCK_MONOTONIC, &start);
     const char *from = "disk";
+    entry->state = KERNEL_DONE;
     if (!load_from_disk(entry, request)) {
         CLATTN_TRY(build(entry, request));
-        entry->fresh = true;
+        entry->state = KERNEL_FRESH;
         from = "source";
     }
     entry->ready = true;
@@ -308,46 +356,22 @@ bool clattn_kernel_is_fresh(clattn_kernel *kernel)
 {
     kernel_entry *entry = (kernel_entry *)kernel;
     pthread_mutex_lock(&entry->build_lock);
-    bool fresh = entry->fresh;
+    bool fresh = entry->state == KERNEL_FRESH;
     pthread_mutex_unlock(&entry->build_lock);
     return fresh;
 }
 
-static void write_binary(const kernel_entry *entry, const clattn_device_settings *settings, const void *binary,
-                         size_t size)
-{
-    const char *line = clattn_device_line(entry->device);
-    clattn_entry stored = { .key = entry->key,
-                            .device = line,
-                            .program = entry->description,
-                            .device_size = strlen(line),
-                            .program_size = strlen(entry->description),
-                            .binary = binary,
-                            .binary_size = size };
-    int error = clattn_store_write(settings->cache_dir, &stored, settings->cache_max_bytes);
-    char reason[CLATTN_ERRNO_TEXT_SIZE];
-    if (error)
-        clattn_log(entry->device, CLATTN_LOG_WARN, "program cache folder %s takes no entry for %s: %s",
-                   settings->cache_dir, entry->description, clattn_errno_text(error, reason));
-}
-
-void clattn_kernel_store(clattn_kernel *kernel)
+void clattn_kernel_launched(clattn_kernel *kernel)
 {
     kernel_entry *entry = (kernel_entry *)kernel;
-    const clattn_device_settings *settings = clattn_device_settings_of(entry->device);
     pthread_mutex_lock(&entry->build_lock);
-    if (entry->fresh && settings->cache_dir) {
-        void *binary = NULL;
-        size_t size = 0;
-        cl_int code = clattn_build_get_binary(entry->device, entry->program, &binary, &size);
-        if (code == CL_SUCCESS)
-            write_binary(entry, settings, binary, size);
-        else
-            clattn_log(entry->device, CLATTN_LOG_WARN, "the driver gives no binary of %s: %s (%d)", entry->description,
-                       clattn_cl_error_name(code), code);
-        if (code == CL_SUCCESS)
-            free(binary);
-    }
-    entry->fresh = false;
+    const bool fresh = entry->state == KERNEL_FRESH;
+    const bool wanted = fresh && clattn_device_settings_of(entry->device)->cache_dir;
+    if (fresh)
+        entry->state = KERNEL_DONE;
+    if (wanted && CLATTN_HAS_QUIRK(entry->device, BINARY_COMPILES))
+        entry->state = KERNEL_LAUNCHED;
+    else if (wanted)
+        store(entry);
     pthread_mutex_unlock(&entry->build_lock);
 }

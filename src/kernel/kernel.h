@@ -28,13 +28,13 @@ typedef struct clattn_kernel_spec {
  * CLATTN_BUILD_FAILED, CLATTN_IO_ERROR (kernel_dir), CLATTN_OUT_OF_MEMORY, CLATTN_OPENCL_ERROR. */
 clattn_status clattn_kernel_get(clattn_device *device, const clattn_kernel_spec *spec, clattn_kernel **out);
 
-/* Whether it was built from source in this process and its binary is not on disk yet. Such a kernel has to be launched
- * once, and that launch finished, before clattn_kernel_store: PoCL's binaries hold machine code only then. */
+/* Whether it was built from source in this process and clattn_kernel_launched has not been called. */
 bool clattn_kernel_is_fresh(clattn_kernel *kernel);
 
-/* Writes the kernel's binary to the disk cache, if there is one. Does nothing for a kernel that is not fresh. A failure
- * to write is a log line, not an error. Thread-safe. */
-void clattn_kernel_store(clattn_kernel *kernel);
+/* Says that a fresh kernel was launched once, and that launch finished: PoCL's binaries hold machine code only then.
+ * Writes its binary to the disk cache, if there is one; where taking a binary compiles (quirk BINARY_COMPILES), that
+ * waits until the device goes. A failure to write is a log line, not an error. Thread-safe. */
+void clattn_kernel_launched(clattn_kernel *kernel);
 
 /* Drops the reference. */
 void clattn_kernel_release(clattn_kernel *kernel);

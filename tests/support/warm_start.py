@@ -3,7 +3,8 @@
 """A second process with a warm cache of ours, and an empty one of PoCL's, makes PoCL compile nothing.
 
 PoCL starts the linker once for each kernel that it compiles, and unpacks the machine code of a binary without it. The
-preloaded library of count_spawns.c counts linkers; the first, cold, process shows that it can count them.
+preloaded library of count_spawns.c counts linkers; the first, cold, process shows that it can count them. PoCL's cache
+then has one program a kernel, that of a whole build, which would serve a process whose cache of ours is empty.
 """
 import argparse
 import os
@@ -35,7 +36,8 @@ def empty(folder):
 
 
 def run(args, words):
-    """Runs clattn with an empty cache of PoCL's; returns (seconds, linkers started, .so files, exit status, output)."""
+    """Runs clattn with an empty cache of PoCL's; returns (seconds, linkers started, .so files, exit status, output,
+    programs in PoCL's cache)."""
     pocl, spawns = args.work / "warm-pocl", args.work / "spawns"
     empty(pocl)
     spawns.unlink(missing_ok=True)
@@ -48,7 +50,8 @@ def run(args, words):
     done = subprocess.run(argv, env=env, capture_output=True, text=True, check=False)
     seconds = time.monotonic() - started
     linked = spawns.read_text().count("\n") if spawns.exists() else 0
-    return seconds, linked, len(list(pocl.rglob("*.so"))), done.returncode, done.stdout + done.stderr
+    return seconds, linked, len(list(pocl.rglob("*.so"))), done.returncode, done.stdout + done.stderr, \
+        len(list(pocl.rglob("program.bc")))
 
 
 def first_result(output):
@@ -70,6 +73,8 @@ def main():
         cold = run(args, words)
         cold_bytes = (args.work / "warm-out.npy").read_bytes() if cold[3] == 0 else b""
         checks.check(cold[3] == 0 and cold[1] > 0, f"{name}: cold, PoCL linked {cold[1]} kernels, exit {cold[3]}")
+        built = cold[4].count("kernel from source")
+        checks.check(built > 0 and cold[5] == built, f"{name}: cold, PoCL keeps {cold[5]} programs of {built} kernels")
         warm = run(args, words)
         warm_bytes = (args.work / "warm-out.npy").read_bytes() if warm[3] == 0 else None
         checks.check(warm[3] == 0 and warm[1] == 0, f"{name}: warm, PoCL linked {warm[1]} kernels, exit {warm[3]}, "
