@@ -62,9 +62,9 @@ CLATTN_API void clattn_device_params_init(clattn_device_params *params);
 CLATTN_API clattn_status clattn_device_create(cl_context context, cl_device_id device,
                                               const clattn_device_params *params, clattn_device **out);
 
-/* Releases the device. Plans made from it stay valid: they hold what they need. Waits for no work on the device.
- * Where taking a binary compiles (PoCL), whoever releases the last of device and plans writes what was built from source
- * to the disk cache, which takes about as long as building did. */
+/* Releases the device. Plans made from it stay valid: they hold what they need. Waits for no work. Where taking a
+ * binary compiles (PoCL), whoever releases the last of device and plans writes what was built from source to the disk
+ * cache, which takes about as long as building did. */
 CLATTN_API void clattn_device_destroy(clattn_device **device);
 
 /* What the library knows of a device. Strings belong to the clattn_device and live as long as it. */
