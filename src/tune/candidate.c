@@ -137,21 +137,23 @@ static void note_clock(clattn_tuned *of, const clattn_comparison *result)
     of->run->progress.clock = result->by_events ? "events" : "wall";
 }
 
-/* What is faster has to be so twice: one that was lucky would make way for the default at the end, and those that were
- * compared with it along with it. */
-static clattn_status compare(clattn_tuned *of, clattn_timed *timed, clattn_comparison *out)
+typedef struct pair {
+    clattn_tuned *of;
+    clattn_timed *candidate;
+} pair;
+
+static clattn_status measure_pair(void *user, clattn_comparison *out)
 {
-    of->meter.deadline = of->end;
-    CLATTN_TRY(clattn_measure(&of->meter, &of->best.timed, timed, out));
-    if (!out->faster || clattn_clock_seconds() >= of->end)
-        return CLATTN_OK;
-    return clattn_measure(&of->meter, &of->best.timed, timed, out);
+    const pair *both = user;
+    return clattn_measure(&both->of->meter, &both->of->best.timed, both->candidate, out);
 }
 
 static void time_contender(clattn_tuned *of, clattn_contender *contender, attempt *a)
 {
     clattn_comparison result;
-    const clattn_status status = compare(of, &contender->timed, &result);
+    pair both = { of, &contender->timed };
+    of->meter.deadline = of->end;
+    const clattn_status status = clattn_confirm(measure_pair, &both, of->end, &result);
     if (status != CLATTN_OK) {
         note(a, CLATTN_TUNE_CRASHED, clattn_last_error());
         /* Whether the device goes on working, which the incumbent tells. */

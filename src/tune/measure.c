@@ -123,3 +123,11 @@ clattn_status clattn_measure(clattn_meter *meter, clattn_timed *incumbent, clatt
     }
     return CLATTN_OK;
 }
+
+clattn_status clattn_confirm(clattn_measuring measure, void *user, double end, clattn_comparison *out)
+{
+    CLATTN_TRY(measure(user, out));
+    if (!out->faster || clattn_clock_seconds() >= end)
+        return CLATTN_OK;
+    return measure(user, out);
+}

@@ -29,4 +29,12 @@ typedef struct clattn_meter {
 clattn_status clattn_measure(clattn_meter *meter, clattn_timed *incumbent, clattn_timed *candidate,
                              clattn_comparison *out);
 
+/* Measures a candidate against the incumbent once; `user` is who calls clattn_confirm's. */
+typedef clattn_status (*clattn_measuring)(void *user, clattn_comparison *out);
+
+/* What is faster has to be so twice, and the second comparison is the one that counts: a candidate that was lucky once
+ * would make way for the default at the end of its class, and those that were compared with it along with it. After
+ * `end`, by clattn_clock_seconds(), there is no second one. The errors are those of `measure`. */
+clattn_status clattn_confirm(clattn_measuring measure, void *user, double end, clattn_comparison *out);
+
 #endif

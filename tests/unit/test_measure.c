@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* src/tune/series.c: made-up times of an incumbent and a candidate, by made-up clocks. */
+/* src/tune/series.c: made-up times of an incumbent and a candidate, by made-up clocks; src/tune/measure.c: what makes a
+ * candidate the incumbent. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -9,7 +10,8 @@
 
 #include <cmocka.h>
 
-#include "tune/series.h"
+#include "tune/measure.h"
+#include "util/clock.h"
 
 #define LENGTH(array) (sizeof(array) / sizeof((array)[0]))
 
@@ -220,12 +222,58 @@ static void test_busy_host(void **unused)
     assert_int_equal(result.fault, CLATTN_CLOCK_TOO_SHORT);
 }
 
+/* Comparisons that were made up beforehand, and how many were asked for. */
+typedef struct script {
+    clattn_comparison answers[2];
+    clattn_status last; /* what the second one comes to */
+    int asked;
+} script;
+
+static clattn_status read_script(void *user, clattn_comparison *out)
+{
+    script *from = user;
+    assert_in_range(from->asked, 0, 1);
+    *out = from->answers[from->asked++];
+    return from->asked == 2 ? from->last : CLATTN_OK;
+}
+
+static void test_faster_twice(void **unused)
+{
+    (void)unused;
+    static const struct {
+        bool first, second, late;
+        int asked;
+        bool faster;
+    } rows[] = {
+        { false, true, false, 1, false }, { true, false, false, 2, false }, { true, true, false, 2, true },
+        { false, true, true, 1, false },  { true, false, true, 1, true },
+    };
+    for (size_t i = 0; i < LENGTH(rows); i++) {
+        clattn_comparison result;
+        script from = { .answers = { { .faster = rows[i].first, .ratio = 1 },
+                                     { .faster = rows[i].second, .ratio = 2 } } };
+        const double end = rows[i].late ? clattn_clock_seconds() : (double)INFINITY;
+        assert_int_equal(clattn_confirm(read_script, &from, end, &result), CLATTN_OK);
+        if (from.asked != rows[i].asked || result.faster != rows[i].faster || result.ratio != from.asked)
+            fail_msg("row %zu: %d asked, faster %d, ratio %.1f", i, from.asked, result.faster, result.ratio);
+    }
+}
+
+static void test_second_fails(void **unused)
+{
+    (void)unused;
+    clattn_comparison result;
+    script from = { .answers = { { .faster = true }, { .faster = true } }, .last = CLATTN_OPENCL_ERROR };
+    assert_int_equal(clattn_confirm(read_script, &from, (double)INFINITY, &result), CLATTN_OPENCL_ERROR);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_gains),         cmocka_unit_test(test_ties),      cmocka_unit_test(test_hopeless),
-        cmocka_unit_test(test_settled),       cmocka_unit_test(test_clocks),    cmocka_unit_test(test_broken_ticks),
-        cmocka_unit_test(test_wrong_for_one), cmocka_unit_test(test_one_fault), cmocka_unit_test(test_busy_host),
+        cmocka_unit_test(test_gains),         cmocka_unit_test(test_ties),         cmocka_unit_test(test_hopeless),
+        cmocka_unit_test(test_settled),       cmocka_unit_test(test_clocks),       cmocka_unit_test(test_broken_ticks),
+        cmocka_unit_test(test_wrong_for_one), cmocka_unit_test(test_one_fault),    cmocka_unit_test(test_busy_host),
+        cmocka_unit_test(test_faster_twice),  cmocka_unit_test(test_second_fails),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
