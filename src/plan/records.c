@@ -49,7 +49,7 @@ typedef struct records {
     bool loaded;
     record_file *files;
     size_t count;
-    clattn_kernel_versions kernels; /* of the sources here; NULL: there is no such kernel, or it cannot be read */
+    clattn_kernel_versions kernels; /* of the sources here; NULL: not asked for yet, or it cannot be told */
 } records;
 
 /* An entry that may serve. */
@@ -203,15 +203,14 @@ static void read_folder(const clattn_device *device, records *all, const char *f
     free(items);
 }
 
-/* A version that cannot be told matches none. Plans will fail for the same reason, and say it. */
-static void load_versions(const clattn_device *device, records *all, clattn_algorithm algorithm)
+/* Of the sources of the class's kernel. NULL: it cannot be told, and matches none. Plans will fail for the same reason,
+ * and say it. */
+static const char *version_of(const clattn_device *device, records *all, const clattn_tuning_class *class)
 {
-    for (int i = 0; i < CLATTN_FRAGMENT_COUNT; i++) {
-        const clattn_fragment_id fragment = (clattn_fragment_id)i;
-        if (clattn_space_size(algorithm, fragment) > 0 &&
-            clattn_records_kernels(device, algorithm, fragment, &all->kernels[algorithm][fragment]) != CLATTN_OK)
-            clattn_log(device, CLATTN_LOG_DEBUG, "no tuning record is exact: %s", clattn_last_error());
-    }
+    char **version = &all->kernels[class->algorithm][class->fragment];
+    if (!*version && clattn_records_kernels(device, class->algorithm, class->fragment, version) != CLATTN_OK)
+        clattn_log(device, CLATTN_LOG_DEBUG, "no tuning record is exact: %s", clattn_last_error());
+    return *version;
 }
 
 static void load(const clattn_device *device, records *all)
@@ -221,8 +220,6 @@ static void load(const clattn_device *device, records *all)
         read_folder(device, all, folder);
         free(folder);
     }
-    for (int i = 0; all->count > 0 && i < CLATTN_ALGORITHM_COUNT; i++)
-        load_versions(device, all, (clattn_algorithm)i);
     all->loaded = true;
 }
 
@@ -239,11 +236,11 @@ static records *lock_records(clattn_device *device)
 }
 
 /* What holds between the device that an entry was measured on and this one; the class aside. */
-static unsigned conditions_of(const clattn_device *device, const records *all, const clattn_record *record,
+static unsigned conditions_of(const clattn_device *device, records *all, const clattn_record *record,
                               const clattn_record_entry *entry)
 {
     const clattn_record_device own = clattn_records_device(device), *other = &record->device;
-    const char *kernels = all->kernels[entry->class.algorithm][entry->class.fragment];
+    const char *kernels = version_of(device, all, &entry->class);
     const struct {
         unsigned condition;
         bool holds;
@@ -293,7 +290,7 @@ static bool fits(const clattn_device *device, const clattn_tile_problem *problem
     return false;
 }
 
-static void choose_in(const clattn_device *device, const records *all, const record_file *file,
+static void choose_in(const clattn_device *device, records *all, const record_file *file,
                       const clattn_tuning_class *wanted, const clattn_tile_problem *problem, match *best)
 {
     const bool same_platform = strcmp(file->record.device.platform, clattn_device_probed(device)->platform_name) == 0;

@@ -138,27 +138,32 @@ static bool is_attention(const clattn_subject_row *row)
     return row->algorithm != CLATTN_ALGORITHM_APPEND && row->algorithm != CLATTN_ALGORITHM_GATHER;
 }
 
+/* False: the row's kernel is in no attention plan. */
+static bool make_problem(const clattn_subject_row *row, const clattn_subject_sizes *shape, clattn_problem *out)
+{
+    if (!is_attention(row))
+        return false;
+    const clattn_attention_desc desc = clattn_subject_describe(row, shape);
+    return clattn_problem_init(out, &desc) == CLATTN_OK;
+}
+
 clattn_fragment_id clattn_subject_fragment(const clattn_device *device, const clattn_subject_row *row,
                                            const clattn_subject_sizes *shape)
 {
-    const clattn_attention_desc desc = clattn_subject_describe(row, shape);
     clattn_problem problem;
-    if (!is_attention(row) || clattn_problem_init(&problem, &desc) != CLATTN_OK)
-        return clattn_fragment_named(clattn_preferred_fragment(device));
-    return clattn_fragment_for(device, &problem);
+    if (make_problem(row, shape, &problem))
+        return clattn_fragment_for(device, &problem);
+    return clattn_fragment_named(clattn_preferred_fragment(device));
 }
 
 /* A row's description is right: a test opens each. */
 clattn_tuning_class clattn_subject_class(const clattn_device *device, const clattn_subject_row *row)
 {
-    if (!is_attention(row))
-        return clattn_class_of_types(row->algorithm, row->q_dtype, row->k_dtype);
     const clattn_subject_sizes shape = clattn_subject_sizes_of(device, row, 0);
-    const clattn_attention_desc desc = clattn_subject_describe(row, &shape);
     clattn_problem problem;
-    if (clattn_problem_init(&problem, &desc) != CLATTN_OK)
-        return (clattn_tuning_class){ .algorithm = CLATTN_ALGORITHM_COUNT };
-    return clattn_class_of_problem(&problem, row->algorithm, clattn_fragment_for(device, &problem));
+    if (make_problem(row, &shape, &problem))
+        return clattn_class_of_problem(&problem, row->algorithm, clattn_fragment_for(device, &problem));
+    return clattn_class_of_types(row->algorithm, row->q_dtype, row->k_dtype);
 }
 
 clattn_tile_problem clattn_subject_problem_with(const clattn_subject_row *row, clattn_fragment_id fragment)

@@ -180,12 +180,12 @@ static int check_row(tally *state, const char *fragment, check_problem *problem,
     const bool decodes = has_decode(state, fragment, problem->row);
     if (!decodes)
         problem->desc.min_q_len = PREFILL_Q_LEN;
-    if (try_plan(state, fragment, &problem->desc) == CLATTN_UNSUPPORTED)
-        return EXIT_DONE; /* such types are others'; what fails otherwise fails again below, and is reported */
-    int status = job_load_plan(&state->on, &problem->desc, &params, &loaded);
-    if (status != EXIT_DONE)
-        return status;
-    status = check_step(state, problem, &loaded, PREFILL_Q_LEN, PREFILL_KV_LEN);
+    const clattn_status planned = job_load_plan(&state->on, &problem->desc, &params, &loaded);
+    if (planned == CLATTN_UNSUPPORTED)
+        return EXIT_DONE; /* such types are others' */
+    if (planned != CLATTN_OK)
+        return fail_library("the plan cannot be made");
+    int status = check_step(state, problem, &loaded, PREFILL_Q_LEN, PREFILL_KV_LEN);
     if (status == EXIT_DONE && decodes)
         status = check_step(state, problem, &loaded, decode_q_len(&loaded.info, dims), decode_kv_len(&loaded.info));
     job_unload(&loaded);

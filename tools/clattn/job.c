@@ -79,15 +79,15 @@ static void free_buffers(clattn_attention_args *args)
     session_free_buffer(&args->workspace);
 }
 
-int job_load_plan(const session *on, const clattn_attention_desc *desc, const clattn_plan_params *params,
-                  loaded_job *out)
+clattn_status job_load_plan(const session *on, const clattn_attention_desc *desc, const clattn_plan_params *params,
+                            loaded_job *out)
 {
     *out = (loaded_job){ .on = on, .args = CLATTN_ATTENTION_ARGS(.q = { .handle = NULL }) };
-    if (clattn_plan_create(on->device, desc, params, &out->plan) == CLATTN_OK &&
-        clattn_plan_describe(out->plan, &out->info) == CLATTN_OK)
-        return EXIT_DONE;
-    int status = fail_library("the plan cannot be made");
-    job_unload(out);
+    clattn_status status = clattn_plan_create(on->device, desc, params, &out->plan);
+    if (status == CLATTN_OK)
+        status = clattn_plan_describe(out->plan, &out->info);
+    if (status != CLATTN_OK)
+        job_unload(out);
     return status;
 }
 
@@ -126,10 +126,9 @@ int job_load_step(loaded_job *loaded, const job *source)
 
 int job_load(const session *on, const job *source, const clattn_plan_params *params, loaded_job *out)
 {
-    int status = job_load_plan(on, &source->desc, params, out);
-    if (status != EXIT_DONE)
-        return status;
-    status = job_load_step(out, source);
+    if (job_load_plan(on, &source->desc, params, out) != CLATTN_OK)
+        return fail_library("the plan cannot be made");
+    int status = job_load_step(out, source);
     if (status != EXIT_DONE)
         job_unload(out);
     return status;

@@ -71,9 +71,10 @@ typedef struct loaded_job {
 /* Plans, schedules and uploads. `params` may be NULL. Exit status; on failure nothing is left loaded. */
 int job_load(const session *on, const job *source, const clattn_plan_params *params, loaded_job *out);
 
-/* Plans only, and uploads nothing: for callers that need to know the plan to make the numbers. Then job_load_step. */
-int job_load_plan(const session *on, const clattn_attention_desc *desc, const clattn_plan_params *params,
-                  loaded_job *out);
+/* Plans only, and uploads nothing: for callers that need to know the plan to make the numbers. Then job_load_step. The
+ * errors are the library's, and nothing is printed; on failure nothing is left loaded. */
+clattn_status job_load_plan(const session *on, const clattn_attention_desc *desc, const clattn_plan_params *params,
+                            loaded_job *out);
 /* Schedules and uploads; what an earlier step uploaded goes. On failure only the plan is left. */
 int job_load_step(loaded_job *loaded, const job *source);
 
