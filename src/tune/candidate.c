@@ -23,7 +23,8 @@ typedef struct attempt {
     char detail[512];
     double seconds, cost, incumbent_seconds; /* 0: not measured */
     double worker_seconds;
-    bool recalled; /* from the journal */
+    clattn_clock_fault clock_fault; /* why it is timed by the wall clock */
+    bool recalled;                  /* from the journal */
 } attempt;
 
 static bool is_measured(const attempt *a)
@@ -165,6 +166,7 @@ static void time_contender(clattn_tuned *of, clattn_contender *contender, attemp
     a->seconds = contender->seconds = result.candidate;
     a->cost = contender->cost = result.ratio * of->best.cost;
     a->incumbent_seconds = result.incumbent;
+    a->clock_fault = result.fault;
     contender->worker_seconds = a->worker_seconds;
 }
 
@@ -188,8 +190,16 @@ static void keep_in_journal(clattn_tuned *of, const attempt *a)
     clattn_run *run = of->run;
     if (!run->journal || a->recalled || a->outcome == CLATTN_TUNE_SKIPPED)
         return;
-    const clattn_journal_line line = { of->name, of->kernels, *a->candidate,       a->outcome,
-                                       a->cost,  a->seconds,  a->incumbent_seconds };
+    const clattn_journal_line line = {
+        .class_name = of->name,
+        .kernels = of->kernels,
+        .candidate = *a->candidate,
+        .outcome = a->outcome,
+        .cost = a->cost,
+        .seconds = a->seconds,
+        .incumbent_seconds = a->incumbent_seconds,
+        .clock_fault = clattn_clock_fault_text(a->clock_fault),
+    };
     if (clattn_journal_add(run->journal, &line) == CLATTN_OK)
         return;
     clattn_log(run->device, CLATTN_LOG_WARN, "%s; the run cannot be resumed", clattn_last_error());

@@ -241,11 +241,12 @@ clattn_status clattn_journal_add(clattn_journal *journal, const clattn_journal_l
 {
     char tile[CLATTN_TILE_NAME_SIZE];
     clattn_tile_name(&line->candidate.tile, tile);
-    return write_line(journal, json_pack("{s:i, s:s, s:s, s:s, s:s, s:i, s:s, s:f, s:f, s:f}", "schema", SCHEMA,
-                                         "driver", journal->driver, "kernels", line->kernels, "class", line->class_name,
-                                         "tile", tile, "split_size", (int)line->candidate.split_size, "outcome",
-                                         clattn_tune_outcome_name(line->outcome), "cost", line->cost, "seconds",
-                                         line->seconds, "incumbent_seconds", line->incumbent_seconds));
+    return write_line(journal,
+                      json_pack("{s:i, s:s, s:s, s:s, s:s, s:i, s:s, s:f, s:f, s:f, s:s}", "schema", SCHEMA, "driver",
+                                journal->driver, "kernels", line->kernels, "class", line->class_name, "tile", tile,
+                                "split_size", (int)line->candidate.split_size, "outcome",
+                                clattn_tune_outcome_name(line->outcome), "cost", line->cost, "seconds", line->seconds,
+                                "incumbent_seconds", line->incumbent_seconds, "clock_fault", line->clock_fault));
 }
 
 clattn_status clattn_journal_end_class(clattn_journal *journal, const char *class_name, const char *kernels)

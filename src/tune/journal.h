@@ -19,6 +19,7 @@ typedef struct clattn_journal_line {
     clattn_tune_outcome outcome;
     double cost; /* time by the default's, through the incumbents that it was measured against; 0: not measured */
     double seconds, incumbent_seconds; /* medians; 0: not measured */
+    const char *clock_fault; /* why these are by the wall clock: for people, not read again; "": by events, or none */
 } clattn_journal_line;
 
 typedef struct clattn_journal clattn_journal;

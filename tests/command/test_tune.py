@@ -6,6 +6,7 @@ tests/support/tune_fault_layer.c). Most runs tune gather, whose classes take sec
 import json
 import os
 import pathlib
+import re
 import signal
 import subprocess
 import time
@@ -52,7 +53,7 @@ class Place:
         paths = [self.folder / f"{name}.{self.started}" for name in ("stdout", "stderr")]
         with open(paths[0], "w") as out, open(paths[1], "w") as err:
             process = subprocess.Popen([COMMAND, *map(str, arguments), "--budget", str(PLENTY)], stdout=out, stderr=err,
-                                       env=dict(os.environ, **self.env, **env))
+                                       env=dict(os.environ, **dict(self.env, **env)))
         process.paths = paths
         return process
 
@@ -117,10 +118,14 @@ def check_budget(report):
     report.check(summary.get("not_reached") and summary.get("budget") == budget, f"tune of {budget} s: {summary}")
 
 
-def check_search(report, place):
-    """The first run of gather: what it prints is what the record has."""
-    result = place.run_until(has_class, *GATHER, "--plot", place.folder / "out.svg")
+def check_search(report, place, compiles_twice):
+    """The first run of gather: what it prints is what the record has. Where taking a binary compiles once more, no
+    program of a candidate is stored."""
+    programs = place.folder / "programs"
+    result = place.run_until(has_class, *GATHER, "--plot", place.folder / "out.svg", CLATTN_CACHE_DIR=str(programs))
     report.check(result.returncode == 0, f"tune: {result.stderr}")
+    stored = [path.name for path in programs.glob("**/*.clprog")]
+    report.check(not (compiles_twice and stored), f"tune stored {stored}")
     classes, summary = lines(result)
     report.check(classes and all(name in row for row in classes for name in NAMES), f"tune: {result.stdout}")
     report.check(all(row["op"] == "gather" and row["points"] >= 1 for row in classes), f"tune: {result.stdout}")
@@ -135,7 +140,7 @@ def check_search(report, place):
     report.check(all(abs(told / kept - 1) < 1e-4 for told, kept in pairs), f"figures: {entries}, {classes}")
     text = (place.folder / "out.svg").read_text() if (place.folder / "out.svg").is_file() else ""
     report.check("gather" in text and "</svg>" in text, f"--plot: {text[:200]}")
-    verified, summary = lines(place.run(*GATHER, "--verify", "--budget", PLENTY))
+    verified, summary = lines(place.run(*GATHER, "--verify", "--budget", BUDGETS[1]))
     report.check(len(verified) == len(classes) and all("pays" in row for row in verified) and
                  "no_longer_pay" in summary, f"--verify: {verified} {summary}")
 
@@ -251,32 +256,33 @@ def check_folders(report):
             subprocess.run(["umount", str(place.records)], check=False)
 
 
-def check_killed(report):
-    """What was done before is in the record, and --resume does not measure it again."""
-    place = Place()
-    process = place.start(*GATHER)
-    report.check(wait_until(process, lambda: classes_done(process) > 0), "no class was done before the kill")
-    process.kill()
-    finish(process)
+def check_killed(report, place):
+    """Two tuners at once, which are killed: the record has the classes of both. --resume does not measure them again,
+    nor does Ctrl-C lose them."""
+    processes = [place.start("tune", "--op", op, "--json") for op in ("gather", "append")]
+    for process in processes:
+        report.check(wait_until(process, lambda: classes_done(process) > 0), f"two at once: {told(process)}")
+    for process in processes:
+        process.kill()
+        finish(process)
     entries = place.record()["entries"]
-    report.check(len(entries) >= 1, f"killed: {place.files()}, {entries}")
+    gathers = [entry for entry in entries if entry["kernel"] == "gather"]
+    report.check({entry["kernel"] for entry in entries} == {"gather", "append"} and
+                 len(entries) >= sum(map(classes_done, processes)), f"killed: {place.files()}, {entries}")
     process = place.start(*GATHER, "--resume")
-    report.check(wait_until(process, lambda: classes_done(process) > len(entries)), f"--resume: {told(process)}")
-    classes, summary = lines(interrupt(process))
-    report.check(summary.get("classes", 0) > len(entries), f"--resume: {classes} {summary}")
+    report.check(wait_until(process, lambda: classes_done(process) > len(gathers)), f"--resume: {told(process)}")
+    result = interrupt(process)
+    classes, summary = lines(result)
+    report.check(summary.get("classes", 0) > len(gathers), f"--resume: {classes} {summary}")
+    report.check(result.returncode == INTERRUPTED and summary.get("interrupted") is True,
+                 f"Ctrl-C: {result.returncode} {result.stdout}")
     kept = place.record()["entries"]
     report.check(len(kept) > len(entries) and all(entry in kept for entry in entries), f"--resume: {entries} {kept}")
 
 
-def check_interrupted(report):
-    place = Place()
-    process = place.start(*GATHER)
-    report.check(wait_until(process, lambda: classes_done(process) > 0), "no class was done before the interruption")
-    result = interrupt(process)
-    _, summary = lines(result)
-    report.check(result.returncode == INTERRUPTED and summary.get("interrupted") is True,
-                 f"Ctrl-C: {result.returncode} {result.stdout}")
-    report.check(len(place.record()["entries"]) >= 1, f"Ctrl-C: {place.files()}")
+def check_interrupted_twice(report, place):
+    """Where an earlier run has left a record."""
+    entries = place.record()["entries"]
     for journal in place.records.glob("*.journal"):
         journal.unlink()
     process = place.start(*GATHER)
@@ -285,80 +291,126 @@ def check_interrupted(report):
     report.check(wait_until(process, lambda: "again: end at once" in told(process)), f"Ctrl-C twice: {told(process)}")
     result = interrupt(process)
     report.check(result.returncode == INTERRUPTED, f"Ctrl-C twice: {result.returncode} {result.stderr}")
-    report.check(len(place.record()["entries"]) >= 1, f"Ctrl-C twice: {place.files()}")
+    report.check(entries and place.record()["entries"] == entries, f"Ctrl-C twice: {place.files()}")
     left = [file.name for file in place.records.iterdir() if file.suffix not in (".json", ".lock", ".journal")]
     report.check(not left, f"Ctrl-C twice left {left}")
 
 
-def check_together(report):
-    """Two tuners at once: the record has all classes of both."""
+# What the layer does to candidates of each operation: of a tile the first fault whose word is in its name. The others,
+# each default among them, are sound.
+FAULTS = {
+    "gather": {"crash": "tokens64", "hang": "tokens32", "wrong": "tokens8", "die": "tokens4", "zero": "tokens2"},
+    "decode": {"wrong": "lanes16", "crash": "keys64", "hang": "keys128", "zero": "keys16"},
+    "attention": {"fast": "vectors2", "crash": "vectors1", "wrong": "keys64", "hang": "keys48"},
+}
+OUTCOMES = {"crash": "crashed", "die": "crashed", "hang": "timed out", "wrong": "wrong"}
+CLOCK_FAULTS = {"zero": "times of events are zero", "fast": "less than a twentieth"}
+CONSTANTS = {"tokens": "GROUP_TOKENS", "lanes": "TILE_LANES", "vectors": "TILE_VECTORS", "keys": "TILE_KEYS"}
+
+
+def layer_env(layer, op):
+    parts = [(fault, *re.fullmatch(r"([a-z]+)(\d+)", word).groups()) for fault, word in FAULTS[op].items()]
+    return {"OPENCL_LAYERS": layer,
+            "TUNE_FAULTS": ";".join(f"{fault}={CONSTANTS[name]}={value}" for fault, name, value in parts)}
+
+
+def fault_of(op, tile):
+    """A tile's fault; None of a sound one."""
+    return next((fault for fault, word in FAULTS[op].items() if word in tile.split("_")), None)
+
+
+def tried(place):
+    """The journal's lines of the class that was tuned first, in order. One that is being written is left out."""
+    texts = [text for file in place.records.glob("*.journal") for text in file.read_text().split("\n")[:-1]]
+    rows = [row for row in map(json.loads, texts) if "tile" in row]
+    return [row for row in rows if row["class"] == rows[0]["class"]]
+
+
+def suffer(op, layer, timeout):
+    """A tuner that is killed when it has met all faults of its operation; the place, with what it left."""
     place = Place()
-    processes = [place.start("tune", "--op", op, "--json") for op in ("gather", "append")]
-    for process in processes:
-        report.check(wait_until(process, lambda: classes_done(process) > 0), f"two at once: {told(process)}")
-    results = [interrupt(process) for process in processes]
-    report.check(all(result.returncode == INTERRUPTED for result in results), f"two at once: {results}")
-    entries = place.record()["entries"]
-    kernels = {entry["kernel"] for entry in entries}
-    report.check(kernels == {"gather", "append"}, f"two at once: {kernels}, {place.files()}")
-    report.check(len(entries) == sum(len(lines(result)[0]) for result in results), f"two at once: {entries} {results}")
+    process = place.start("tune", "--op", op, "--json", "--timeout", timeout, **layer_env(layer, op))
+    wait_until(process, lambda: {fault_of(op, row["tile"]) for row in tried(place)} >= set(FAULTS[op]))
+    process.kill()
+    finish(process)
+    return place
 
 
-def tokens(row, outcome):
-    """Tokens of the tiles that failed so, by their names' last part."""
-    return {item["tile"].rsplit("tokens", 1)[-1] for item in row["failed"] if item["outcome"] == outcome}
+def has_time(op, place):
+    """Whether only what hangs was out of time: a slow machine needs it for candidates that are sound."""
+    outcomes = {fault_of(op, row["tile"]): row["outcome"] for row in tried(place)}
+    return outcomes.keys() >= FAULTS[op].keys() and all((outcome == "timed out") == (fault == "hang")
+                                                        for fault, outcome in outcomes.items())
 
 
-def check_faults(report, layer):
-    """Each bad candidate costs only itself, and is not tried again."""
-    faults = {"OPENCL_LAYERS": layer,
-              "TUNE_FAULTS": "crash=GROUP_TOKENS=64;hang=GROUP_TOKENS=32;wrong=GROUP_TOKENS=8;die=GROUP_TOKENS=4"}
-    for timeout in (6, 30, 150):  # a slow machine needs its time for candidates that are sound
-        place = Place()
-        process = place.start(*GATHER, "--timeout", timeout, **faults)
-        report.check(wait_until(process, lambda: classes_done(process) > 0), f"faults: {told(process)}")
-        result = interrupt(process)
-        classes, _ = lines(result)
-        got = {outcome: tokens(row, outcome) for row in classes[:1] for outcome in ("crashed", "timed out", "wrong")}
-        if got.get("timed out") == {"32"}:
+def check_suffered(report, op, place):
+    """The journal says what became of each candidate; the record, too, of those that failed."""
+    met, expected = set(), set()
+    for row in tried(place):
+        fault = fault_of(op, row["tile"])
+        met.add(fault)
+        if fault in OUTCOMES:
+            report.check(row["outcome"] == OUTCOMES[fault], f"{op}, {fault}: {row}")
+            expected.add((row["tile"], OUTCOMES[fault]))
+        else:
+            report.check(row["outcome"] in ("faster", "not faster") and row["seconds"] > 1e-6, f"{op}, sound: {row}")
+        if fault in CLOCK_FAULTS and row["incumbent_seconds"] > 0:  # else the worker found it slow, by the wall clock
+            report.check(CLOCK_FAULTS[fault] in row["clock_fault"], f"{op}, {fault}: {row}")
+    report.check(met >= set(FAULTS[op]), f"{op} met {met}")
+    kept = {("_".join(f"{name}{value}" for name, value in fault["tile"].items()), fault["fault"])
+            for fault in place.record()["faults"]}
+    report.check(kept == expected, f"{op}: the record has {kept}, not {expected}")
+
+
+def check_resumed(report, op, place):
+    """--resume, without the faults: nothing that is in the journal is tried again, and what failed is not chosen."""
+    before = tried(place)
+    process = place.start("tune", "--op", op, "--json", "--resume")
+    report.check(wait_until(process, lambda: len(tried(place)) > len(before) or classes_done(process)),
+                 f"{op} does not go on: {told(process)}")
+    classes, _ = lines(interrupt(process))
+    rows = tried(place)
+    names = {(row["tile"], row["split_size"]) for row in rows}
+    report.check(rows[:len(before)] == before and len(names) == len(rows), f"{op}: {rows}")
+    report.check(classes and fault_of(op, classes[0]["tile"]) not in OUTCOMES, f"{op}: {classes} was chosen")
+    report.check(len(place.record()["entries"]) == len(classes), f"{op}: {place.files()}, {classes}")
+
+
+def check_faults(report, layer, op):
+    """Each bad candidate costs only itself; the place of a tuner that was killed after them."""
+    for timeout in (8, 30, 150):
+        place = suffer(op, layer, timeout)
+        if has_time(op, place):
             break
-    report.check(result.returncode == INTERRUPTED and classes, f"faults: {result.stdout}{result.stderr}")
-    report.check(got == {"crashed": {"64", "4"}, "timed out": {"32"}, "wrong": {"8"}}, f"faults: {got}")
-    for row in classes[:1]:
-        report.check(row["tile"].rsplit("tokens", 1)[-1] in {"1", "2", "16"}, f"faults: {row['tile']} was chosen")
-    kept = {(fault["tile"]["tokens"], fault["fault"]) for fault in place.record()["faults"]}
-    report.check({(64, "crashed"), (32, "timed out"), (8, "wrong"), (4, "crashed")} <= kept, f"faults: {kept}")
+    check_suffered(report, op, place)
+    return place
+
+
+def check_known_faults(report, place):
+    """A run that does not go on with another's journal knows them from the record."""
     process = place.start(*GATHER)
     report.check(wait_until(process, lambda: classes_done(process) > 0), f"a run after faults: {told(process)}")
     classes, _ = lines(interrupt(process))
-    for row in classes[:1]:
-        report.check({"64", "32", "8", "4"} <= tokens(row, "skipped"), f"faults of an earlier run: {row['failed']}")
-    report.check(classes, "a run after faults has no class")
-
-
-def check_clocks(report, layer):
-    for clock in ("zero", "fast"):
-        place = Place()
-        result = place.run_until(has_class, *GATHER, budgets=(3, *BUDGETS), OPENCL_LAYERS=layer, TUNE_CLOCK=clock)
-        classes, _ = lines(result)
-        report.check(classes and all(row.get("clock") == "wall" and row["seconds_median"] > 1e-6 for row in classes),
-                     f"a clock that is {clock}: {result.stdout}{result.stderr}")
+    skipped = {fault_of("gather", item["tile"]) for row in classes[:1] for item in row["failed"]
+               if item["outcome"] == "skipped"}
+    report.check(skipped == set(OUTCOMES), f"a run after faults: {classes}")
 
 
 def main():
-    skip_without_device()
+    devices = skip_without_device()
     report, layer = Report(), os.environ.get("CLATTN_TUNE_FAULT_LAYER", "")
     check_refusals(report)
     check_budget(report)
-    check_search(report, Place())
+    check_search(report, Place(), all("BINARY_COMPILES" in device["quirks"] for device in devices))
     check_use(report, Place())
     check_folders(report)
-    check_killed(report)
-    check_interrupted(report)
-    check_together(report)
+    killed = Place()
+    check_killed(report, killed)
+    check_interrupted_twice(report, killed)
     report.check(pathlib.Path(layer).is_file(), "CLATTN_TUNE_FAULT_LAYER has to be the layer's path")
-    check_faults(report, layer)
-    check_clocks(report, layer)
+    check_known_faults(report, check_faults(report, layer, "gather"))
+    for op in ("decode", "attention"):
+        check_resumed(report, op, check_faults(report, layer, op))
     report.finish()
 
 

@@ -6,9 +6,8 @@
  *   refuse   the build fails
  *   wrong    their kernels are not run: results stay what the buffers held
  *   die      running one of their kernels ends the process by abort()
- * TUNE_CLOCK is of all events:
- *   zero     they tell 0 for every time
- *   fast     they tell a thousandth of every time */
+ *   zero     events of their kernels tell 0 for every time
+ *   fast     events of their kernels tell a thousandth of every time */
 #define LAYER_NAME "clattn tune fault layer"
 #include "cl_layer.h"
 
@@ -18,14 +17,15 @@
 #include <string.h>
 #include <unistd.h>
 
-#define MAX_PROGRAMS 4096
-#define MAX_KERNELS  16384
+/* Of each kind of object; older marks are forgotten. Events are read soon after their kernels have run. */
+#define MAX_MARKS 16384
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
-typedef enum fault { NONE, CRASH, HANG, REFUSE, WRONG, DIE } fault;
-static const char *const fault_names[] = {
-    [NONE] = "", [CRASH] = "crash", [HANG] = "hang", [REFUSE] = "refuse", [WRONG] = "wrong", [DIE] = "die"
+typedef enum fault { NONE, CRASH, HANG, REFUSE, WRONG, DIE, ZERO, FAST, FAULT_COUNT } fault;
+static const char *const fault_names[FAULT_COUNT] = {
+    [NONE] = "",       [CRASH] = "crash", [HANG] = "hang", [REFUSE] = "refuse",
+    [WRONG] = "wrong", [DIE] = "die",     [ZERO] = "zero", [FAST] = "fast",
 };
 
 /* A handle that was released may come again as another object, so that the newest mark counts. */
@@ -33,8 +33,11 @@ typedef struct mark {
     const void *object;
     fault fault;
 } mark;
-static mark programs[MAX_PROGRAMS], kernels[MAX_KERNELS];
-static size_t program_count, kernel_count;
+typedef struct marks {
+    mark newest[MAX_MARKS]; /* number n at n % MAX_MARKS */
+    size_t count;
+} marks;
+static marks programs, kernels, events;
 
 static bool contains(const char *options, const char *text, size_t length)
 {
@@ -46,7 +49,7 @@ static bool contains(const char *options, const char *text, size_t length)
 
 static fault named(const char *text, size_t length)
 {
-    for (int i = CRASH; i <= DIE; i++)
+    for (int i = CRASH; i < FAULT_COUNT; i++)
         if (strlen(fault_names[i]) == length && strncmp(fault_names[i], text, length) == 0)
             return (fault)i;
     abort();
@@ -64,24 +67,21 @@ static fault fault_of(const char *options)
     return NONE;
 }
 
-static void set_mark(mark *marks, size_t *count, size_t room, const void *object, fault suffered)
+static void set_mark(marks *of, const void *object, fault suffered)
 {
     pthread_mutex_lock(&lock);
-    if (*count == room)
-        abort();
-    marks[(*count)++] = (mark){ object, suffered };
+    of->newest[of->count++ % MAX_MARKS] = (mark){ object, suffered };
     pthread_mutex_unlock(&lock);
 }
 
-static fault get_mark(const mark *marks, const size_t *count, const void *object)
+static fault get_mark(const marks *of, const void *object)
 {
-    fault found = NONE;
     pthread_mutex_lock(&lock);
-    for (size_t i = *count; i > 0; i--)
-        if (marks[i - 1].object == object) {
-            found = marks[i - 1].fault;
-            break;
-        }
+    const size_t oldest = of->count > MAX_MARKS ? of->count - MAX_MARKS : 0;
+    size_t i = of->count;
+    while (i > oldest && of->newest[(i - 1) % MAX_MARKS].object != object)
+        i--;
+    const fault found = i > oldest ? of->newest[(i - 1) % MAX_MARKS].fault : NONE;
     pthread_mutex_unlock(&lock);
     return found;
 }
@@ -90,7 +90,7 @@ static fault get_mark(const mark *marks, const size_t *count, const void *object
 static cl_int suffer_build(cl_program program, const char *options)
 {
     const fault suffered = fault_of(options);
-    set_mark(programs, &program_count, MAX_PROGRAMS, program, suffered);
+    set_mark(&programs, program, suffered);
     if (suffered == CRASH)
         abort();
     while (suffered == HANG)
@@ -123,9 +123,9 @@ static cl_program CL_API_CALL link_programs(cl_context context, cl_uint count, c
     cl_program linked = below->clLinkProgram(context, count, devices, options, part_count, parts, notify, user, code);
     fault suffered = NONE;
     for (cl_uint i = 0; i < part_count && suffered == NONE; i++)
-        suffered = get_mark(programs, &program_count, parts[i]);
+        suffered = get_mark(&programs, parts[i]);
     if (linked)
-        set_mark(programs, &program_count, MAX_PROGRAMS, linked, suffered);
+        set_mark(&programs, linked, suffered);
     return linked;
 }
 
@@ -133,7 +133,7 @@ static cl_kernel CL_API_CALL create_kernel(cl_program program, const char *name,
 {
     cl_kernel kernel = below->clCreateKernel(program, name, code);
     if (kernel)
-        set_mark(kernels, &kernel_count, MAX_KERNELS, kernel, get_mark(programs, &program_count, program));
+        set_mark(&kernels, kernel, get_mark(&programs, program));
     return kernel;
 }
 
@@ -141,24 +141,27 @@ static cl_int CL_API_CALL enqueue(cl_command_queue queue, cl_kernel kernel, cl_u
                                   const size_t *global, const size_t *local, cl_uint count, const cl_event *list,
                                   cl_event *event)
 {
-    const fault suffered = get_mark(kernels, &kernel_count, kernel);
+    const fault suffered = get_mark(&kernels, kernel);
     if (suffered == DIE)
         abort();
     if (suffered == WRONG)
         return below->clEnqueueMarkerWithWaitList(queue, count, list, event);
-    return below->clEnqueueNDRangeKernel(queue, kernel, dims, offset, global, local, count, list, event);
+    const cl_int code = below->clEnqueueNDRangeKernel(queue, kernel, dims, offset, global, local, count, list, event);
+    if (code == CL_SUCCESS && event)
+        set_mark(&events, *event, suffered);
+    return code;
 }
 
 static cl_int CL_API_CALL profiling_info(cl_event event, cl_profiling_info name, size_t size, void *value,
                                          size_t *out_size)
 {
     const cl_int code = below->clGetEventProfilingInfo(event, name, size, value, out_size);
-    const char *clock = getenv("TUNE_CLOCK");
+    const fault suffered = get_mark(&events, event);
     cl_ulong time = 0;
-    if (!clock || code != CL_SUCCESS || !value || size < sizeof(time))
+    if ((suffered != ZERO && suffered != FAST) || code != CL_SUCCESS || !value || size < sizeof(time))
         return code;
     memcpy(&time, value, sizeof(time));
-    time = strcmp(clock, "fast") == 0 ? time / 1000 : 0;
+    time = suffered == FAST ? time / 1000 : 0;
     memcpy(value, &time, sizeof(time));
     return code;
 }

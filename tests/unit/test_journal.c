@@ -48,6 +48,7 @@ static clattn_journal_line line_of(int32_t keys, int32_t split_size, clattn_tune
         .cost = outcome <= CLATTN_TUNE_NOT_FASTER ? 0.5 + keys : 0,
         .seconds = 0.25,
         .incumbent_seconds = 0.5,
+        .clock_fault = "",
     };
 }
 
