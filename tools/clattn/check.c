@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "check_ahead.h"
 #include "check_append.h"
 #include "check_case.h"
 #include "check_copy.h"
@@ -57,12 +59,21 @@ static int print_subject(tally *state, const subject *of, const verdict *found)
     return EXIT_DONE;
 }
 
-/* A problem: a row in one form and type. */
+/* A problem: a row in one form, in dims and a type. */
 typedef struct check_problem {
     const check_case *row;
     const check_form *form;
+    const check_dims *dims;
     clattn_attention_desc desc;
 } check_problem;
+
+/* All of a fragment, in the order in which they are checked. */
+typedef struct check_list {
+    const char *fragment;
+    check_problem *problems;
+    check_plan *plans; /* of the same */
+    int count;
+} check_list;
 
 static int print_verdict(tally *state, const check_problem *problem, const loaded_job *loaded, const verdict *found)
 {
@@ -171,23 +182,19 @@ static clattn_status try_plan(const tally *state, const char *fragment, const cl
     return status;
 }
 
-static int check_row(tally *state, const char *fragment, check_problem *problem, const check_dims *dims,
-                     clattn_dtype dtype)
+static int check_one(tally *state, const char *fragment, const check_problem *problem)
 {
     clattn_plan_params params = CLATTN_PLAN_PARAMS(.fragment = fragment);
     loaded_job loaded;
-    check_describe(problem->row, problem->form, dims, dtype, &problem->desc);
-    const bool decodes = has_decode(state, fragment, problem->row);
-    if (!decodes)
-        problem->desc.min_q_len = PREFILL_Q_LEN;
     const clattn_status planned = job_load_plan(&state->on, &problem->desc, &params, &loaded);
     if (planned == CLATTN_UNSUPPORTED)
         return EXIT_DONE; /* such types are others' */
     if (planned != CLATTN_OK)
         return fail_library("the plan cannot be made");
     int status = check_step(state, problem, &loaded, PREFILL_Q_LEN, PREFILL_KV_LEN);
-    if (status == EXIT_DONE && decodes)
-        status = check_step(state, problem, &loaded, decode_q_len(&loaded.info, dims), decode_kv_len(&loaded.info));
+    if (status == EXIT_DONE && has_decode(state, fragment, problem->row))
+        status =
+            check_step(state, problem, &loaded, decode_q_len(&loaded.info, problem->dims), decode_kv_len(&loaded.info));
     job_unload(&loaded);
     return status;
 }
@@ -241,33 +248,65 @@ static bool is_quick(const tally *state, const char *fragment, const check_probl
     return (row->quick_dtypes >> dtype & 1) != 0;
 }
 
-static void check_rows(tally *state, const char *fragment, const check_form *form, const check_dims *dims, int dtype)
+static void list_rows(const tally *state, check_list *list, const check_form *form, const check_dims *dims, int dtype)
 {
     for (int i = 0; i < check_case_count; i++) {
-        check_problem problem = { .row = &check_cases[i], .form = form };
-        if (state->quick && !is_quick(state, fragment, &problem, dtype))
+        check_problem problem = { .row = &check_cases[i], .form = form, .dims = dims };
+        if (state->quick && !is_quick(state, list->fragment, &problem, dtype))
             continue;
-        if (check_row(state, fragment, &problem, dims, (clattn_dtype)dtype) != EXIT_DONE) {
+        check_describe(problem.row, form, dims, (clattn_dtype)dtype, &problem.desc);
+        if (!has_decode(state, list->fragment, problem.row))
+            problem.desc.min_q_len = PREFILL_Q_LEN;
+        list->problems[list->count] = problem;
+        list->plans[list->count] = (check_plan){ list->fragment, &list->problems[list->count].desc };
+        list->count++;
+    }
+}
+
+/* The first form in all dims and types, unless --quick, the others in the first ones: see check_forms.def. */
+static void list_problems(const tally *state, check_list *list, int first_dtype)
+{
+    const size_t num_dims = sizeof all_dims / sizeof *all_dims;
+    for (int form = 0; form < check_form_count; form++) {
+        const bool all = form == 0 && !state->quick;
+        const int last_dtype = all || state->quick ? CLATTN_FLOAT_DTYPE_COUNT - 1 : first_dtype;
+        for (size_t d = 0; d < (all ? num_dims : 1); d++)
+            for (int dtype = first_dtype; dtype <= last_dtype; dtype++)
+                list_rows(state, list, &check_forms[form], &all_dims[d], dtype);
+    }
+}
+
+static void check_problems(tally *state, const check_list *list)
+{
+    check_ahead *ahead = check_ahead_start(&state->on, list->plans, list->count);
+    for (int i = 0; i < list->count; i++) {
+        check_ahead_reach(ahead, i);
+        if (check_one(state, list->fragment, &list->problems[i]) != EXIT_DONE) {
             state->cases++; /* it said why; the other cases still tell something */
             state->failed++;
         }
     }
+    check_ahead_stop(ahead);
 }
 
 static int check_fragment(tally *state, const char *fragment)
 {
-    const size_t num_dims = sizeof all_dims / sizeof *all_dims;
+    const size_t most = (size_t)check_form_count * (size_t)check_case_count * CLATTN_FLOAT_DTYPE_COUNT *
+                        (sizeof all_dims / sizeof *all_dims);
     int first = 0;
     int status = try_fragment(state, fragment, &first);
     if (status != EXIT_DONE || first == CLATTN_FLOAT_DTYPE_COUNT)
         return status;
-    for (int form = 0; form < check_form_count; form++) {
-        const bool all = form == 0 && !state->quick; /* see check_forms.def */
-        for (size_t d = 0; d < (all ? num_dims : 1); d++)
-            for (int dtype = first; dtype < (all || state->quick ? CLATTN_FLOAT_DTYPE_COUNT : first + 1); dtype++)
-                check_rows(state, fragment, &check_forms[form], &all_dims[d], dtype);
+    check_list list = { fragment, calloc(most, sizeof *list.problems), calloc(most, sizeof *list.plans), 0 };
+    if (list.problems && list.plans) {
+        list_problems(state, &list, first);
+        check_problems(state, &list);
+    } else {
+        status = fail("no memory for a list of %zu problems", most);
     }
-    return EXIT_DONE;
+    free(list.problems);
+    free(list.plans);
+    return status;
 }
 
 /* Operations on paged caches. The first rows of each run with --quick: their programs have most of what others have. */
