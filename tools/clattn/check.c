@@ -407,7 +407,9 @@ int command_check(const options *given)
 {
     tally state = { .quick = given->values[OPTION_check_quick].given,
                     .as_json = given->values[OPTION_check_json].given };
-    int status = session_open(given->values[OPTION_check_device].text, &state.on);
+    /* Nobody asks for these programs again; in the disk cache they would push out those of others. */
+    const clattn_device_params params = CLATTN_DEVICE_PARAMS(.no_disk = 1);
+    int status = session_open_with(given->values[OPTION_check_device].text, &params, &state.on);
     if (status != EXIT_DONE)
         return status;
     if (!state.as_json)
