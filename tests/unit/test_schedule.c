@@ -90,6 +90,20 @@ static void divides_sequences_among_kernels(void **state)
     assert_int_equal(clattn_launches_workspace(&launches), 4 * 2 * 16 * 3 * (16 + 2) * sizeof(float));
 }
 
+/* A warp a kv head: the group has all heads that its tile says. */
+static void groups_may_have_several_heads(void **state)
+{
+    (void)state;
+    clattn_plan plan = hand_made_plan();
+    plan.steps[CLATTN_STEP_DECODE].tile =
+        (clattn_tile){ CLATTN_ALGORITHM_DECODE, CLATTN_FRAGMENT_NV_MMA, 0, { 2, 8, 32, 1 } };
+    plan.steps[CLATTN_STEP_DECODE].local_size = 64;
+    const int32_t q_lens[] = { 1, 4 }, kv_lens[] = { 1025, 512 };
+    const clattn_launches launches = launches_of(&plan, 2, q_lens, kv_lens);
+    expect_grid(&launches, CLATTN_STEP_DECODE, (size_t)3 * 64, 2, 2); /* 3 splits of both heads; 16 rows in 2 tiles */
+    expect_grid(&launches, CLATTN_STEP_COMBINE, (size_t)16 * 32, 2, 2);
+}
+
 static void launches_only_what_there_is(void **state)
 {
     (void)state;
@@ -248,6 +262,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(divides_sequences_among_kernels),
+        cmocka_unit_test(groups_may_have_several_heads),
         cmocka_unit_test(launches_only_what_there_is),
         cmocka_unit_test(counts_splits),
         cmocka_unit_test(keeps_the_promise_of_min_q_len),
