@@ -179,19 +179,6 @@ static bool wgmma_fits(const clattn_tile *tile, const clattn_tile_problem *probl
     return true;
 }
 
-/* Several heads a group: what nv_stored.clh loads as one row. */
-static bool heads_fit(const clattn_tile *tile, const clattn_tile_problem *problem, char *why, size_t why_size)
-{
-    const int32_t heads = clattn_tile_heads(tile);
-    const bool in_blocks = clattn_dtype_block_len(problem->k_dtype) > 1 && clattn_dtype_block_len(problem->v_dtype) > 1;
-    if (heads > 1 && !in_blocks)
-        return no(why, why_size, "%" PRId32 " heads a group are for K and V in blocks", heads);
-    if (heads > 1 && problem->heads_together % heads != 0)
-        return no(why, why_size, "%" PRId32 " heads a group do not divide the %" PRId32 " whose rows lie together",
-                  heads, problem->heads_together);
-    return true;
-}
-
 bool clattn_tile_fits(const clattn_tile *tile, const clattn_tile_problem *problem, const clattn_device_info *info,
                       char *why, size_t why_size)
 {
@@ -203,8 +190,11 @@ bool clattn_tile_fits(const clattn_tile *tile, const clattn_tile_problem *proble
     if (local > local_limit(tile, info))
         return no(why, why_size, "%" PRIu64 " bytes of local memory are over the device's limit, %" PRIu64, local,
                   local_limit(tile, info));
-    if (!heads_fit(tile, problem, why, why_size))
-        return false;
+    if (!clattn_tile_problem_groups(problem, clattn_tile_heads(tile)))
+        return no(why, why_size,
+                  "%" PRId32 " kv heads a group are for K and V in blocks, whose rows lie together for so many heads; "
+                  "here for %" PRId32,
+                  clattn_tile_heads(tile), problem->heads_together);
     if (tile->fragment == CLATTN_FRAGMENT_NV_WGMMA)
         return wgmma_fits(tile, problem, why, why_size);
     if (tile->fragment != CLATTN_FRAGMENT_SCALAR || group == 1)

@@ -9,7 +9,17 @@
 /* Of the local memory of frag_nv_wgmma and frag_nv_mma. */
 #define NV_ALIGNMENT 1024
 
-enum { WHERE_ANY, WHERE_NVIDIA, WHERE_NVIDIA_DIM64, WHERE_NVIDIA_GROUP8, WHERE_CPU, WHERE_WIDTH8, WHERE_WIDTH16 };
+enum {
+    WHERE_ANY,
+    WHERE_NVIDIA,
+    WHERE_NVIDIA_DIM64,
+    WHERE_NVIDIA_GROUP8,
+    WHERE_NVIDIA_HEADS4,
+    WHERE_CPU,
+    WHERE_WIDTH8,
+    WHERE_WIDTH8_TAIL,
+    WHERE_WIDTH16
+};
 
 #define CLATTN_FRAGMENT(id, role, name, constant, granule, decode, otherwise, split_size, ...)                         \
     { CLATTN_ROLE_##role,          name,       constant,   granule, CLATTN_FRAGMENT_##decode,                          \
@@ -98,6 +108,11 @@ int32_t clattn_dim_class(clattn_fragment_id fragment, int32_t dim)
     return (dim + granule - 1) / granule * granule;
 }
 
+bool clattn_has_tail(int32_t dim)
+{
+    return dim % 16 != 0;
+}
+
 int32_t clattn_tile_rows(const clattn_tile *tile)
 {
     const int32_t *p = tile->parameters;
@@ -123,6 +138,12 @@ int32_t clattn_tile_heads(const clattn_tile *tile)
 {
     const bool a_head_a_warp = tile->algorithm == CLATTN_ALGORITHM_DECODE && tile->fragment == CLATTN_FRAGMENT_NV_MMA;
     return a_head_a_warp ? tile->parameters[CLATTN_MMA_WARPS] : 1;
+}
+
+bool clattn_tile_problem_groups(const clattn_tile_problem *problem, int32_t heads)
+{
+    const bool in_blocks = clattn_dtype_block_len(problem->k_dtype) > 1 && clattn_dtype_block_len(problem->v_dtype) > 1;
+    return heads == 1 || (in_blocks && problem->heads_together % heads == 0);
 }
 
 int32_t clattn_tile_keys(const clattn_tile *tile)
@@ -300,10 +321,14 @@ bool clattn_tile_is_default_on(const clattn_tile *tile, const clattn_tile_proble
         return strstr(info->vendor, "NVIDIA") != NULL && problem->head_dim <= 64 && problem->v_head_dim <= 64;
     case WHERE_NVIDIA_GROUP8:
         return strstr(info->vendor, "NVIDIA") != NULL && problem->group <= 8;
+    case WHERE_NVIDIA_HEADS4:
+        return strstr(info->vendor, "NVIDIA") != NULL && problem->group <= 8 && clattn_tile_problem_groups(problem, 4);
     case WHERE_CPU:
         return strcmp(info->type, "cpu") == 0;
     case WHERE_WIDTH8:
         return info->native_vector_width_float >= 8;
+    case WHERE_WIDTH8_TAIL:
+        return info->native_vector_width_float >= 8 && problem->tail;
     case WHERE_WIDTH16:
         return info->native_vector_width_float >= 16;
     default:

@@ -83,6 +83,7 @@ typedef struct clattn_tile_problem {
     int32_t group;                          /* q_heads a kv head */
     int32_t heads_together;                 /* kv heads whose rows of a token lie one behind the other */
     bool paged;                             /* the places of a tile's keys are kept too */
+    bool tail;                              /* clattn_has_tail of a head dim, which several heads' rows read */
     clattn_dtype q_dtype, k_dtype, v_dtype; /* K and V of another type than Q are kept as they are stored */
 } clattn_tile_problem;
 
@@ -116,10 +117,15 @@ const int32_t *clattn_space_values(clattn_algorithm algorithm, clattn_fragment_i
 bool clattn_tile_in_space(const clattn_tile *tile, char *why, size_t why_size);
 
 int32_t clattn_dim_class(clattn_fragment_id fragment, int32_t dim);
+/* Whether a row of so many dims is no whole number of pieces of 16, which kernels read at a time: they read what is
+ * left one by one. */
+bool clattn_has_tail(int32_t dim);
 
 /* Rows of a kv head; kv heads that a group of decode attends; keys. */
 int32_t clattn_tile_rows(const clattn_tile *tile);
 int32_t clattn_tile_heads(const clattn_tile *tile);
+/* Whether a group may have so many heads: K and V are in blocks, and heads lie together, whole groups of them. */
+bool clattn_tile_problem_groups(const clattn_tile_problem *problem, int32_t heads);
 int32_t clattn_tile_keys(const clattn_tile *tile);
 /* So many keys, rounded up to whole tiles. */
 int32_t clattn_tile_whole_keys(const clattn_tile *tile, int32_t keys);

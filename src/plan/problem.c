@@ -271,6 +271,11 @@ static int32_t heads_together(const clattn_problem *problem)
     return side_by_side && d->block_table_head_stride == 0 ? d->kv_heads : 1;
 }
 
+bool clattn_problem_has_tail(const clattn_problem *problem)
+{
+    return clattn_has_tail(problem->desc.head_dim) || clattn_has_tail(problem->desc.v_head_dim);
+}
+
 clattn_tile_problem clattn_problem_of_tile(const clattn_problem *problem, clattn_fragment_id fragment)
 {
     return (clattn_tile_problem){ .head_dim = clattn_dim_class(fragment, problem->desc.head_dim),
@@ -278,6 +283,7 @@ clattn_tile_problem clattn_problem_of_tile(const clattn_problem *problem, clattn
                                   .group = problem->group,
                                   .heads_together = heads_together(problem),
                                   .paged = problem->paged,
+                                  .tail = problem->group > 1 && clattn_problem_has_tail(problem),
                                   .q_dtype = problem->desc.q_dtype,
                                   .k_dtype = problem->desc.k_dtype,
                                   .v_dtype = problem->desc.v_dtype };

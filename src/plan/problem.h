@@ -26,6 +26,9 @@ typedef struct clattn_problem {
 /* Whether there is any memory for keys: a cache of no pages has none. */
 bool clattn_problem_has_keys(const clattn_problem *problem);
 
+/* Whether a row of K or V has a tail; see clattn_has_tail. */
+bool clattn_problem_has_tail(const clattn_problem *problem);
+
 /* What a tile of that fragment is compiled for. */
 clattn_tile_problem clattn_problem_of_tile(const clattn_problem *problem, clattn_fragment_id fragment);
 

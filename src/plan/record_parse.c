@@ -148,7 +148,7 @@ static bool read_field(reader *r, json_t *fields, const clattn_class_field *fiel
         return (name && *value <= field->high) ||
                no(r, "class: %s is \"%.64s\", which is none of its types", field->name, name ? name : "(no string)");
     }
-    if (field->kind == CLATTN_FIELD_FLAG) {
+    if (field->kind == CLATTN_FIELD_FLAG || field->kind == CLATTN_FIELD_OPTION) {
         bool flag = false;
         if (!get_bool(r, fields, field->name, &flag))
             return false;
@@ -166,8 +166,11 @@ static bool read_class(reader *r, json_t *fields, clattn_tuning_class *of)
 {
     const char *names[CLATTN_CLASS_MAX_FIELDS + 1] = { NULL };
     const clattn_class_field *field = NULL;
-    for (int i = 0; (field = clattn_class_field_row(of->algorithm, i)); i++)
+    for (int i = 0; (field = clattn_class_field_row(of->algorithm, i)); i++) {
         names[i] = field->name;
+        if (field->kind == CLATTN_FIELD_OPTION && json_is_object(fields) && !json_object_get(fields, field->name))
+            json_object_set_new(fields, field->name, json_false());
+    }
     if (!check_object(r, "class", fields, names))
         return false;
     for (int i = 0; (field = clattn_class_field_row(of->algorithm, i)); i++)

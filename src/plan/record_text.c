@@ -26,7 +26,7 @@ static json_t *field_json(const clattn_class_field *field, int32_t value)
 {
     if (field->kind == CLATTN_FIELD_DTYPE)
         return json_string(clattn_dtype_name((clattn_dtype)value));
-    return field->kind == CLATTN_FIELD_FLAG ? json_boolean(value) : json_integer(value);
+    return field->kind == CLATTN_FIELD_NUMBER ? json_integer(value) : json_boolean(value);
 }
 
 static json_t *class_json(const clattn_tuning_class *of)

@@ -71,6 +71,7 @@ clattn_tuning_class clattn_class_of_problem(const clattn_problem *problem, clatt
     set(&of, "v_head_dim", d->v_head_dim);
     set(&of, "paged", problem->paged);
     set(&of, "grouped", problem->group > 1);
+    set(&of, "tail", clattn_problem_has_tail(problem));
     return of;
 }
 
@@ -108,6 +109,8 @@ static int field_steps(const clattn_class_field *field, clattn_fragment_id fragm
 {
     if (field->kind == CLATTN_FIELD_DTYPE)
         return dtype_steps(a, b);
+    if (field->kind == CLATTN_FIELD_OPTION)
+        return a == b ? 0 : UNLIKE;
     return field->kind == CLATTN_FIELD_FLAG ? a != b : abs(a - b) / clattn_fragment_row(fragment)->granule;
 }
 

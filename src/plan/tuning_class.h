@@ -17,7 +17,9 @@
 typedef enum clattn_class_field_kind {
     CLATTN_FIELD_DTYPE,  /* a clattn_dtype; its name in JSON */
     CLATTN_FIELD_NUMBER, /* a head dim, rounded up to the fragment's size class */
-    CLATTN_FIELD_FLAG    /* 0 or 1; false or true in JSON */
+    CLATTN_FIELD_FLAG,   /* 0 or 1; false or true in JSON */
+    CLATTN_FIELD_OPTION  /* a flag that is false where a record, older than the field, does not say it; classes with and
+                            without it say nothing about each other */
 } clattn_class_field_kind;
 
 typedef struct clattn_class_field {
@@ -46,7 +48,7 @@ clattn_tuning_class clattn_class_of_types(clattn_algorithm algorithm, clattn_dty
 
 bool clattn_class_equal(const clattn_tuning_class *a, const clattn_tuning_class *b);
 /* How well what was measured for `other` serves `wanted`: 0 for the same class, larger the less alike, negative when it
- * says nothing (another kernel or fragment, a quantised cache against floats). */
+ * says nothing (another kernel or fragment, a quantised cache against floats, an OPTION). */
 int clattn_class_distance(const clattn_tuning_class *wanted, const clattn_tuning_class *other);
 
 /* "decode frag_dims q_dtype f16 k_dtype f16 ... paged" for people and for keys. */

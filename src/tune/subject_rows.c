@@ -174,6 +174,7 @@ clattn_tile_problem clattn_subject_problem_with(const clattn_subject_row *row, c
                                   .group = row->q_heads / row->kv_heads,
                                   .heads_together = row->paged ? row->kv_heads : 1,
                                   .paged = row->paged,
+                                  .tail = row->q_heads > row->kv_heads && clattn_has_tail(row->head_dim),
                                   .q_dtype = row->q_dtype,
                                   .k_dtype = row->k_dtype,
                                   .v_dtype = row->v_dtype };

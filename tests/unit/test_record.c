@@ -105,6 +105,7 @@ static void takes_a_sound_record(void **state)
     assert_int_equal(e->class.fragment, CLATTN_FRAGMENT_DIMS);
     assert_int_equal(clattn_class_value(&e->class, "q_dtype"), CLATTN_F16);
     assert_int_equal(clattn_class_value(&e->class, "paged"), 1);
+    assert_int_equal(clattn_class_value(&e->class, "tail"), 0); /* which it does not say */
     assert_int_equal(e->tile.parameters[CLATTN_DIMS_KEYS], 64);
     assert_int_equal(e->split_size, 512);
     assert_string_equal(e->date, "2026-11-27");
@@ -216,6 +217,7 @@ static void refuses_entries(void **state)
         { "\"head_dim\": 128", "\"head_dim\": 0", "head_dim is 0" },
         { "\"head_dim\": 128", "\"head_dim\": \"128\"", "head_dim is no integer" },
         { "\"paged\": true", "\"paged\": 1", "paged is neither" },
+        { "\"paged\": true", "\"paged\": true, \"tail\": 1", "tail is neither" },
         { CLASS, "[]", "class is no object" },
         { "\"lanes\": 8", "\"lanes\": 7", "lanes is 7" },
         { "\"lanes\": 8", "\"lanes\": 8589934592", "lanes is 8589934592" },

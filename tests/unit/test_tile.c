@@ -15,7 +15,7 @@
 #define LENGTH(array) (sizeof(array) / sizeof((array)[0]))
 #define MAX_DIM       576
 
-typedef enum place { ANY, NVIDIA, NVIDIA_DIM64, NVIDIA_GROUP8, CPU, WIDTH8, WIDTH16 } place;
+typedef enum place { ANY, NVIDIA, NVIDIA_DIM64, NVIDIA_GROUP8, NVIDIA_HEADS4, CPU, WIDTH8, WIDTH8_TAIL, WIDTH16 } place;
 
 /* tiles.def once more, with the parameters by name. */
 typedef struct row {
@@ -403,7 +403,11 @@ static void defaults_follow_the_device(void **state)
         const clattn_tile_problem small = { .head_dim = 64, .v_head_dim = 64 },
                                   wide_k = { .head_dim = 80, .v_head_dim = 64 },
                                   wide_v = { .head_dim = 64, .v_head_dim = 80 },
-                                  large_group = { .head_dim = 64, .v_head_dim = 64, .group = 9 };
+                                  large_group = { .head_dim = 64, .v_head_dim = 64, .group = 9 },
+                                  tail = { .head_dim = 64, .v_head_dim = 64, .tail = true };
+        clattn_tile_problem heads = small;
+        heads.heads_together = 4;
+        heads.k_dtype = heads.v_dtype = CLATTN_Q8_0;
         const bool nvidia = rows[i].where == ANY || rows[i].where == NVIDIA;
         const bool dim64 = rows[i].where == NVIDIA_DIM64, group8 = rows[i].where == NVIDIA_GROUP8;
         clattn_device_info info = plain_device();
@@ -413,11 +417,17 @@ static void defaults_follow_the_device(void **state)
         assert_int_equal(clattn_tile_is_default_on(tile, &wide_k, &info), nvidia || group8);
         assert_int_equal(clattn_tile_is_default_on(tile, &wide_v, &info), nvidia || group8);
         assert_int_equal(clattn_tile_is_default_on(tile, &large_group, &info), nvidia || dim64);
+        const bool heads4 = rows[i].where == NVIDIA_HEADS4;
+        assert_int_equal(clattn_tile_is_default_on(tile, &heads, &info), nvidia || dim64 || group8 || heads4);
+        heads.heads_together = 6;
+        assert_int_equal(clattn_tile_is_default_on(tile, &heads, &info), nvidia || dim64 || group8);
         for (uint32_t width = 4; width <= 16; width++) {
             info = plain_device();
             info.native_vector_width_float = width;
             const bool wide = (rows[i].where == WIDTH8 && width >= 8) || (rows[i].where == WIDTH16 && width >= 16);
+            const bool for_tails = rows[i].where == WIDTH8_TAIL && width >= 8;
             assert_int_equal(clattn_tile_is_default_on(tile, &small, &info), rows[i].where == ANY || wide);
+            assert_int_equal(clattn_tile_is_default_on(tile, &tail, &info), rows[i].where == ANY || wide || for_tails);
         }
     }
 }

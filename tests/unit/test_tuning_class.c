@@ -76,11 +76,11 @@ static void cache_operations_are_classed_by_types(void **state)
 static void equal_classes_are_at_distance_0(void **state)
 {
     (void)state;
-    const clattn_tuning_class a = class_of(CLATTN_F16, CLATTN_Q8_0, 100, true);
+    const clattn_tuning_class a = class_of(CLATTN_F16, CLATTN_Q8_0, 112, true);
     clattn_tuning_class b = class_of(CLATTN_F16, CLATTN_Q8_0, 128, true);
     assert_true(clattn_class_equal(&a, &b));
     assert_int_equal(distance(a, b), 0);
-    b = class_of(CLATTN_F16, CLATTN_Q8_0, 129, true);
+    b = class_of(CLATTN_F16, CLATTN_Q8_0, 144, true);
     assert_false(clattn_class_equal(&a, &b));
     assert_true(distance(a, b) > 0);
 }
@@ -95,6 +95,35 @@ static void distances_are_ordered(void **state)
     const int near_dim = distance(f16, class_of(CLATTN_F16, CLATTN_F16, 64, false));
     const int far_dim = distance(f16, class_of(CLATTN_F16, CLATTN_F16, 256, false));
     assert_true(0 < paged && paged < bf16 && bf16 < f32 && paged < near_dim && near_dim < far_dim);
+}
+
+static void tails_say_nothing_about_whole_rows(void **state)
+{
+    (void)state;
+    const clattn_tuning_class tail = class_of(CLATTN_F16, CLATTN_F16, 100, false);
+    const clattn_tuning_class whole = class_of(CLATTN_F16, CLATTN_F16, 112, false);
+    const clattn_problem v_only = { .desc = { .head_dim = 64, .v_head_dim = 40 } };
+    const clattn_tuning_class v_tail = clattn_class_of_problem(&v_only, CLATTN_ALGORITHM_DECODE, CLATTN_FRAGMENT_LANES);
+    assert_int_equal(clattn_class_value(&tail, "tail"), 1);
+    assert_int_equal(clattn_class_value(&whole, "tail"), 0);
+    assert_int_equal(clattn_class_value(&v_tail, "tail"), 1);
+    assert_int_equal(clattn_class_value(&tail, "head_dim"), clattn_class_value(&whole, "head_dim"));
+    assert_true(distance(tail, whole) < 0);
+    assert_true(distance(tail, class_of(CLATTN_F32, CLATTN_F32, 40, true)) > 0);
+}
+
+static void tiles_know_tails_of_groups(void **state)
+{
+    (void)state;
+    static const struct {
+        int32_t group, head_dim, v_head_dim;
+        bool tail;
+    } rows[] = { { 4, 40, 64, true }, { 2, 64, 8, true }, { 1, 40, 40, false }, { 4, 48, 64, false } };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        const clattn_problem problem = { .desc = { .head_dim = rows[i].head_dim, .v_head_dim = rows[i].v_head_dim },
+                                         .group = rows[i].group };
+        assert_int_equal(clattn_problem_of_tile(&problem, CLATTN_FRAGMENT_DIMS).tail, rows[i].tail);
+    }
 }
 
 static void quantised_caches_say_nothing_about_floats(void **state)
@@ -128,6 +157,8 @@ int main(void)
         cmocka_unit_test(cache_operations_are_classed_by_types),
         cmocka_unit_test(equal_classes_are_at_distance_0),
         cmocka_unit_test(distances_are_ordered),
+        cmocka_unit_test(tails_say_nothing_about_whole_rows),
+        cmocka_unit_test(tiles_know_tails_of_groups),
         cmocka_unit_test(quantised_caches_say_nothing_about_floats),
         cmocka_unit_test(other_kernels_and_fragments_say_nothing),
     };
