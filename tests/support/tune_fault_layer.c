@@ -2,7 +2,7 @@
 /* An OpenCL layer (OPENCL_LAYERS) that makes a driver bad, for tests of the tuner. TUNE_FAULTS has FAULT=TEXT with ';'
  * between them; programs whose build options contain TEXT suffer FAULT:
  *   crash    the build ends the process by abort()
- *   hang     the build does not return
+ *   hang     the build does not return; the process ends when its parent, which would end it, was killed
  *   refuse   the build fails
  *   wrong    their kernels are not run: results stay what the buffers held
  *   die      running one of their kernels ends the process by abort()
@@ -86,6 +86,14 @@ static fault get_mark(const marks *of, const void *object)
     return found;
 }
 
+static void hang(void)
+{
+    const pid_t parent = getppid();
+    while (getppid() == parent)
+        sleep(1);
+    _exit(1);
+}
+
 /* What happens to a build with these options; CL_SUCCESS: nothing. */
 static cl_int suffer_build(cl_program program, const char *options)
 {
@@ -93,8 +101,8 @@ static cl_int suffer_build(cl_program program, const char *options)
     set_mark(&programs, program, suffered);
     if (suffered == CRASH)
         abort();
-    while (suffered == HANG)
-        sleep(1);
+    if (suffered == HANG)
+        hang();
     return suffered == REFUSE ? CL_BUILD_PROGRAM_FAILURE : CL_SUCCESS;
 }
 
