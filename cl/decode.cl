@@ -4,18 +4,19 @@
  * the splits. The split size is fixed, so a sequence is cut alike in every batch. A sequence of one split is finished
  * here.
  *
- * ND-range: local (FRAG_LOCAL_SIZE, 1, 1); groups (splits of the longest sequence * kv_heads / FRAG_HEADS, row tiles of
- * the largest sequence, batch). Heads come first, so that groups which run at about the same time read neighbouring
- * rows of a cache whose tokens have their heads side by side. Groups past a sequence's splits or rows, those of
- * prefill's sequences and those that find no room in the workspace return at once. Local memory: the fragment's. */
+ * ND-range: local (FRAG_LOCAL_SIZE, 1, 1); groups (splits of the longest sequence * kv_heads / FRAG_GROUP_HEADS, row
+ * tiles of the largest sequence, batch). Heads come first, so that groups which run at about the same time read
+ * neighbouring rows of a cache whose tokens have their heads side by side. Groups past a sequence's splits or rows,
+ * those of prefill's sequences and those that find no room in the workspace return at once. Local memory: the
+ * fragment's. */
 
 #define CLATTN_DECODE
 #include "attend.clh"
 
 /* kv heads that a group attends with the same keys, and which of them is this work-item's. */
-#ifndef FRAG_HEADS
-#define FRAG_HEADS 1
-#define FRAG_HEAD  0
+#ifndef FRAG_GROUP_HEADS
+#define FRAG_GROUP_HEADS 1
+#define FRAG_GROUP_HEAD  0
 #endif
 
 /* Writes a split's states: (m, l) and the output that belongs to them, not yet divided by l. */
@@ -52,9 +53,9 @@ void clattn_decode(ATTEND_PARAMETERS,
     const index_arrays indices = ATTEND_INDEX_ARRAYS;
     const hook_arrays hooks = ATTEND_HOOK_ARRAYS;
     const attend_tensors tensors = ATTEND_TENSORS;
-    const int groups = args.kv_heads / FRAG_HEADS;
+    const int groups = args.kv_heads / FRAG_GROUP_HEADS;
     const int split = (int)get_group_id(0) / groups;
-    const int kv_head = (int)get_group_id(0) % groups * FRAG_HEADS + FRAG_HEAD;
+    const int kv_head = (int)get_group_id(0) % groups * FRAG_GROUP_HEADS + FRAG_GROUP_HEAD;
     const int first_row = (int)get_group_id(1) * FRAG_TILE_ROWS;
     const int index = (int)get_group_id(2);
     if (index >= args.batch)

@@ -258,12 +258,13 @@ static bool scalar_suits(const int32_t *p, const clattn_tile_problem *problem, c
     return true;
 }
 
-/* O, S, P and Q of a work-item. */
+/* O, S, P and Q of a work-item, and what it knows of its rows. */
 static bool mma_suits(const int32_t *p, const clattn_tile_problem *problem, char *why, size_t why_size)
 {
     const int32_t sums = problem->v_head_dim + p[CLATTN_MMA_KEYS];
     const int32_t operands = problem->head_dim + p[CLATTN_MMA_KEYS];
-    const int32_t held = p[CLATTN_MMA_ROWS] * (2 * sums + operands) / 64;
+    const int32_t slots = p[CLATTN_MMA_ROWS] / 4;
+    const int32_t held = p[CLATTN_MMA_ROWS] * (2 * sums + operands) / 64 + 5 * slots + OTHER_REGISTERS;
     if (held > NVIDIA_REGISTERS)
         return no(why, why_size, "%" PRId32 " sums and operands a work-item are over %d registers", held,
                   NVIDIA_REGISTERS);

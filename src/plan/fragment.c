@@ -13,7 +13,7 @@ static bool runs_tensor_cores(const clattn_device_info *info, clattn_fragment_id
     return fragment == CLATTN_FRAGMENT_NV_WGMMA ? version == 90 : version >= 80;
 }
 
-/* Whether products take K or V, or the fragment makes operands of its blocks (cl/nv_stored.clh). */
+/* Whether products take K or V, or the fragment makes operands of its blocks (cl/nv_stored_products.clh). */
 static bool takes_cache(clattn_fragment_id fragment, clattn_dtype q_dtype, clattn_dtype dtype)
 {
     const bool is_blocks = dtype == CLATTN_Q8_0 || dtype == CLATTN_Q4_0;

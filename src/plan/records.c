@@ -3,7 +3,9 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -280,10 +282,23 @@ static bool is_better(const match *a, const match *b)
     return strcmp(a->entry->date, b->entry->date) > 0;
 }
 
+/* A class has groups of all sizes. A tile for small ones would have a large one read K and V once more. */
+static bool has_rows(const clattn_tile *tile, const clattn_tile_problem *problem, char *why, size_t why_size)
+{
+    const int32_t rows = problem->group < CLATTN_DECODE_MAX_ROWS ? problem->group : CLATTN_DECODE_MAX_ROWS;
+    if (tile->fragment != CLATTN_FRAGMENT_NV_MMA || clattn_tile_rows(tile) >= rows)
+        return true;
+    snprintf(why, why_size, "%" PRId32 " rows are fewer than a kv head's queries, %" PRId32, clattn_tile_rows(tile),
+             rows);
+    return false;
+}
+
 static bool fits(const clattn_device *device, const clattn_tile_problem *problem, const match *candidate)
 {
+    const clattn_tile *tile = &candidate->entry->tile;
     char why[160];
-    if (clattn_tile_fits(&candidate->entry->tile, problem, clattn_device_probed(device), why, sizeof(why)))
+    if (clattn_tile_fits(tile, problem, clattn_device_probed(device), why, sizeof(why)) &&
+        has_rows(tile, problem, why, sizeof(why)))
         return true;
     clattn_log(device, CLATTN_LOG_DEBUG, "tuning record %s:%d does not serve: %s", candidate->file->path,
                candidate->entry->line, why);

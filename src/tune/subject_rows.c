@@ -36,14 +36,14 @@ const clattn_subject_row *clattn_subject_row_at(size_t i)
 }
 
 /* More than one tile of queries, several splits of keys, and a tail in each. One query a kv head fits decode tiles of
- * any size. */
+ * any size; groups of decode may have 8 kv heads of a cache in blocks. */
 static void shrink(const clattn_subject_row *row, int32_t batch, clattn_subject_sizes *shape)
 {
     const int32_t group = row->paged ? row->q_heads / row->kv_heads : 1;
     shape->small = true;
     shape->batch = batch;
-    shape->kv_heads = 2;
-    shape->q_heads = 2 * group;
+    shape->kv_heads = row->paged && clattn_dtype_block_len(row->k_dtype) > 1 ? 8 : 2;
+    shape->q_heads = shape->kv_heads * group;
     shape->q_len = row->q_len > 1 ? 150 : 1;
     shape->kv_len = row->algorithm == CLATTN_ALGORITHM_DECODE ? 600 : 400;
     shape->split_size = shape->split_size > 0 ? 64 : 0;

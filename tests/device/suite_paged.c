@@ -182,6 +182,12 @@ static const char *const head_lines[] = {
     "hq=20,hk=4,q=3,dtile=warps4_rows8_keys32_stages1,wmode=lr,wl=150,wr=0,alibi=1",
     "hq=8,hk=4,dtile=warps4_rows16_keys16_stages3,mask=bool,softcap=15,sinks=1,values=nan",
     "hq=16,hk=8,kv=90", /* the default, and no split */
+    /* the default where heads do not lie together, or have pages of their own, and in tensors */
+    "hq=16,hk=4,kvform=heads,split=192",
+    "hq=16,hk=4,kvform=table,pform=head,split=192",
+    "hq=16,hk=4,kvform=dense,layout=bshd,split=192",
+    "hq=16,hk=4,kvform=dense,layout=bhsd,split=192",
+    "hq=16,hk=4,kvform=dense,layout=bshd,qmode=ragged,kvmode=ragged,lens=1:701+2:65+1:1,split=192",
 };
 
 static void run_stages(harness *h, const char *types)

@@ -63,6 +63,51 @@ static void fields_have_their_limits(void **state)
     expect_limits(fields, LENGTH(fields), table_desc);
 }
 
+/* 4 kv heads of rows of 64 elements, 2 blocks of q8_0. */
+static int32_t heads_together(clattn_attention_desc desc)
+{
+    clattn_problem problem;
+    desc.q_heads = desc.kv_heads = 4;
+    desc.q = desc.o = (clattn_strides){ 0, 256, 64 };
+    desc.q_dtype = desc.o_dtype = CLATTN_F16;
+    desc.k_dtype = desc.v_dtype = CLATTN_Q8_0;
+    desc.head_dim = desc.v_head_dim = 64;
+    if (clattn_problem_init(&problem, &desc) != CLATTN_OK)
+        fail_msg("refused: %s", clattn_last_error());
+    return clattn_problem_of_tile(&problem, CLATTN_FRAGMENT_NV_MMA).heads_together;
+}
+
+/* One behind the other, in K and in V, and in the same pages: what a group of several heads loads as one row. */
+static void heads_lie_together_or_not(void **state)
+{
+    (void)state;
+    static const clattn_page_strides by_token = { 7 * 8, 8, 2 }, by_head = { 7 * 8, 2, 14 },
+                                     with_gap = { 7 * 12, 12, 3 };
+    clattn_attention_desc desc = table_desc();
+    desc.k_cache = desc.v_cache = by_token;
+    assert_int_equal(heads_together(desc), 4);
+    desc.kv_mode = CLATTN_KV_PAGE_LIST;
+    desc.kv_length_mode = CLATTN_LENGTH_PER_SEQUENCE;
+    assert_int_equal(heads_together(desc), 4);
+    desc = table_desc();
+    desc.k_cache = by_token;
+    desc.v_cache = by_head;
+    assert_int_equal(heads_together(desc), 1);
+    desc.k_cache = with_gap;
+    desc.v_cache = by_token;
+    assert_int_equal(heads_together(desc), 1);
+    desc.k_cache = desc.v_cache = by_token;
+    desc.block_table_head_stride = 4;
+    desc.block_table_stride = 16;
+    assert_int_equal(heads_together(desc), 1);
+    desc = table_desc();
+    desc.kv_mode = CLATTN_KV_CONTIGUOUS;
+    desc.k = desc.v = (clattn_strides){ 0, 8, 2 };
+    assert_int_equal(heads_together(desc), 4);
+    desc.k = (clattn_strides){ 0, 2, 48 };
+    assert_int_equal(heads_together(desc), 1);
+}
+
 static void a_row_has_entries_for_the_longest_sequence(void **state)
 {
     (void)state;
@@ -344,6 +389,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(fields_have_their_limits),
+        cmocka_unit_test(heads_lie_together_or_not),
         cmocka_unit_test(a_row_has_entries_for_the_longest_sequence),
         cmocka_unit_test(modes_have_their_lengths),
         cmocka_unit_test(reads_no_field_of_another_mode),

@@ -261,16 +261,11 @@ static void a_workspace_fits_the_address_space(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(divides_sequences_among_kernels),
-        cmocka_unit_test(groups_may_have_several_heads),
-        cmocka_unit_test(launches_only_what_there_is),
-        cmocka_unit_test(counts_splits),
-        cmocka_unit_test(keeps_the_promise_of_min_q_len),
-        cmocka_unit_test(sums_of_ragged_lengths_have_their_limits),
-        cmocka_unit_test(uniform_batches_are_alike),
-        cmocka_unit_test(lengths_have_their_limits),
-        cmocka_unit_test(bounds_cover_every_step),
-        cmocka_unit_test(a_workspace_fits_the_address_space),
+        cmocka_unit_test(divides_sequences_among_kernels), cmocka_unit_test(groups_may_have_several_heads),
+        cmocka_unit_test(launches_only_what_there_is),     cmocka_unit_test(counts_splits),
+        cmocka_unit_test(keeps_the_promise_of_min_q_len),  cmocka_unit_test(sums_of_ragged_lengths_have_their_limits),
+        cmocka_unit_test(uniform_batches_are_alike),       cmocka_unit_test(lengths_have_their_limits),
+        cmocka_unit_test(bounds_cover_every_step),         cmocka_unit_test(a_workspace_fits_the_address_space),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

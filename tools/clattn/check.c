@@ -15,7 +15,7 @@
 #include "report.h"
 
 /* Dimensions that no tile divides; without --quick also common and extreme ones. */
-static const check_dims all_dims[] = { { 6, 2, 40, 23 }, { 4, 4, 64, 64 }, { 7, 1, 128, 96 }, { 2, 1, 576, 512 } };
+static const check_dims all_dims[] = { { 8, 4, 40, 23 }, { 4, 4, 64, 64 }, { 7, 1, 128, 96 }, { 2, 1, 576, 512 } };
 
 /* Three tiles of 64 keys and one key. */
 #define PREFILL_Q_LEN  77
@@ -71,7 +71,7 @@ typedef struct check_problem {
 typedef struct check_list {
     const char *fragment;
     check_problem *problems;
-    check_plan *plans; /* of the same */
+    const clattn_attention_desc **descs; /* theirs */
     int count;
 } check_list;
 
@@ -258,7 +258,7 @@ static void list_rows(const tally *state, check_list *list, const check_form *fo
         if (!has_decode(state, list->fragment, problem.row))
             problem.desc.min_q_len = PREFILL_Q_LEN;
         list->problems[list->count] = problem;
-        list->plans[list->count] = (check_plan){ list->fragment, &list->problems[list->count].desc };
+        list->descs[list->count] = &list->problems[list->count].desc;
         list->count++;
     }
 }
@@ -278,9 +278,9 @@ static void list_problems(const tally *state, check_list *list, int first_dtype)
 
 static void check_problems(tally *state, const check_list *list)
 {
-    check_ahead *ahead = check_ahead_start(&state->on, list->plans, list->count);
+    const check_plans plans = { list->fragment, list->descs, list->count };
+    check_ahead *ahead = check_ahead_start(&state->on, &plans);
     for (int i = 0; i < list->count; i++) {
-        check_ahead_reach(ahead, i);
         if (check_one(state, list->fragment, &list->problems[i]) != EXIT_DONE) {
             state->cases++; /* it said why; the other cases still tell something */
             state->failed++;
@@ -297,15 +297,15 @@ static int check_fragment(tally *state, const char *fragment)
     int status = try_fragment(state, fragment, &first);
     if (status != EXIT_DONE || first == CLATTN_FLOAT_DTYPE_COUNT)
         return status;
-    check_list list = { fragment, calloc(most, sizeof *list.problems), calloc(most, sizeof *list.plans), 0 };
-    if (list.problems && list.plans) {
+    check_list list = { fragment, calloc(most, sizeof *list.problems), calloc(most, sizeof *list.descs), 0 };
+    if (list.problems && list.descs) {
         list_problems(state, &list, first);
         check_problems(state, &list);
     } else {
         status = fail("no memory for a list of %zu problems", most);
     }
     free(list.problems);
-    free(list.plans);
+    free(list.descs);
     return status;
 }
 
