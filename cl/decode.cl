@@ -53,9 +53,8 @@ void clattn_decode(ATTEND_PARAMETERS,
     const index_arrays indices = ATTEND_INDEX_ARRAYS;
     const hook_arrays hooks = ATTEND_HOOK_ARRAYS;
     const attend_tensors tensors = ATTEND_TENSORS;
-    const int groups = args.kv_heads / FRAG_GROUP_HEADS;
-    const int split = (int)get_group_id(0) / groups;
-    const int kv_head = (int)get_group_id(0) % groups * FRAG_GROUP_HEADS + FRAG_GROUP_HEAD;
+    const int split = (int)get_group_id(0) / (args.kv_heads / FRAG_GROUP_HEADS);
+    const int kv_head = (int)get_group_id(0) % (args.kv_heads / FRAG_GROUP_HEADS) * FRAG_GROUP_HEADS + FRAG_GROUP_HEAD;
     const int first_row = (int)get_group_id(1) * FRAG_TILE_ROWS;
     const int index = (int)get_group_id(2);
     if (index >= args.batch)
