@@ -200,7 +200,8 @@ CLATTN_API clattn_status clattn_plan_create(clattn_device *device, const clattn_
 CLATTN_API clattn_status clattn_attention_warm_up(clattn_device *device, const clattn_attention_desc *descs, int count,
                                                   const clattn_plan_params *params);
 
-/* Releases the plan. Work that was enqueued with it goes on unharmed. Does not block. */
+/* Releases the plan. Work that was enqueued with it goes on unharmed, and is not waited for. The last to go, of a
+ * device and its plans, may take time: see clattn_device_destroy. */
 CLATTN_API void clattn_plan_destroy(clattn_plan **plan);
 
 /* Bytes of device memory that a run within the bounds may need as workspace; 0: none. */

@@ -65,7 +65,8 @@ typedef struct clattn_append_plan clattn_append_plan;
 CLATTN_API clattn_status clattn_append_plan_create(clattn_device *device, const clattn_append_desc *desc,
                                                    clattn_append_plan **out);
 
-/* Releases the plan. Work that was enqueued with it goes on unharmed. Does not block. */
+/* Releases the plan. Work that was enqueued with it goes on unharmed, and is not waited for. The last to go, of a
+ * device and its plans, may take time: see clattn_device_destroy. */
 CLATTN_API void clattn_append_plan_destroy(clattn_append_plan **plan);
 
 /* Of a plane; not read where it is absent. */

@@ -46,7 +46,8 @@ typedef struct clattn_copy_plan clattn_copy_plan;
 CLATTN_API clattn_status clattn_copy_plan_create(clattn_device *device, const clattn_copy_desc *desc,
                                                  clattn_copy_plan **out);
 
-/* Releases the plan. Work that was enqueued with it goes on unharmed. Does not block. */
+/* Releases the plan. Work that was enqueued with it goes on unharmed, and is not waited for. The last to go, of a
+ * device and its plans, may take time: see clattn_device_destroy. */
 CLATTN_API void clattn_copy_plan_destroy(clattn_copy_plan **plan);
 
 /* Bytes that one page has in all planes together: what swapping it takes of staging buffer and host memory; 0 for NULL.

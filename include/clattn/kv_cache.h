@@ -59,7 +59,8 @@ typedef struct clattn_gather_plan clattn_gather_plan;
 CLATTN_API clattn_status clattn_gather_plan_create(clattn_device *device, const clattn_gather_desc *desc,
                                                    clattn_gather_plan **out);
 
-/* Releases the plan. Work that was enqueued with it goes on unharmed. Does not block. */
+/* Releases the plan. Work that was enqueued with it goes on unharmed, and is not waited for. The last to go, of a
+ * device and its plans, may take time: see clattn_device_destroy. */
 CLATTN_API void clattn_gather_plan_destroy(clattn_gather_plan **plan);
 
 /* One layer's buffers. Index arrays are read on the device. */

@@ -79,7 +79,8 @@ typedef struct clattn_merge_plan clattn_merge_plan;
 CLATTN_API clattn_status clattn_merge_plan_create(clattn_device *device, const clattn_merge_desc *desc,
                                                   clattn_merge_plan **out);
 
-/* Releases the plan. Work that was enqueued with it goes on unharmed. Does not block. */
+/* Releases the plan. Work that was enqueued with it goes on unharmed, and is not waited for. The last to go, of a
+ * device and its plans, may take time: see clattn_device_destroy. */
 CLATTN_API void clattn_merge_plan_destroy(clattn_merge_plan **plan);
 
 /* One layer's buffers. Those that the description does not ask for are ignored. */
