@@ -271,11 +271,6 @@ static int32_t heads_together(const clattn_problem *problem)
     return side_by_side && d->block_table_head_stride == 0 ? d->kv_heads : 1;
 }
 
-bool clattn_problem_has_tail(const clattn_problem *problem)
-{
-    return clattn_has_tail(problem->desc.head_dim) || clattn_has_tail(problem->desc.v_head_dim);
-}
-
 clattn_tile_problem clattn_problem_of_tile(const clattn_problem *problem, clattn_fragment_id fragment)
 {
     return (clattn_tile_problem){ .head_dim = clattn_dim_class(fragment, problem->desc.head_dim),

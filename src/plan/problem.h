@@ -27,7 +27,10 @@ typedef struct clattn_problem {
 bool clattn_problem_has_keys(const clattn_problem *problem);
 
 /* Whether a row of K or V has a tail; see clattn_has_tail. */
-bool clattn_problem_has_tail(const clattn_problem *problem);
+static inline bool clattn_problem_has_tail(const clattn_problem *of)
+{
+    return clattn_has_tail(of->desc.head_dim) || clattn_has_tail(of->desc.v_head_dim);
+}
 
 /* What a tile of that fragment is compiled for. */
 clattn_tile_problem clattn_problem_of_tile(const clattn_problem *problem, clattn_fragment_id fragment);
