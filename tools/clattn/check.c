@@ -59,22 +59,6 @@ static int print_subject(tally *state, const subject *of, const verdict *found)
     return EXIT_DONE;
 }
 
-/* A problem: a row in one form, in dims and a type. */
-typedef struct check_problem {
-    const check_case *row;
-    const check_form *form;
-    const check_dims *dims;
-    clattn_attention_desc desc;
-} check_problem;
-
-/* All of a fragment, in the order in which they are checked. */
-typedef struct check_list {
-    const char *fragment;
-    check_problem *problems;
-    const clattn_attention_desc **descs; /* theirs */
-    int count;
-} check_list;
-
 static int print_verdict(tally *state, const check_problem *problem, const loaded_job *loaded, const verdict *found)
 {
     const clattn_attention_desc *desc = &problem->desc;
@@ -257,9 +241,7 @@ static void list_rows(const tally *state, check_list *list, const check_form *fo
         check_describe(problem.row, form, dims, (clattn_dtype)dtype, &problem.desc);
         if (!has_decode(state, list->fragment, problem.row))
             problem.desc.min_q_len = PREFILL_Q_LEN;
-        list->problems[list->count] = problem;
-        list->descs[list->count] = &list->problems[list->count].desc;
-        list->count++;
+        list->problems[list->count++] = problem;
     }
 }
 
@@ -278,8 +260,7 @@ static void list_problems(const tally *state, check_list *list, int first_dtype)
 
 static void check_problems(tally *state, const check_list *list)
 {
-    const check_plans plans = { list->fragment, list->descs, list->count };
-    check_ahead *ahead = check_ahead_start(&state->on, &plans);
+    check_ahead *ahead = check_ahead_start(&state->on, list);
     for (int i = 0; i < list->count; i++) {
         if (check_one(state, list->fragment, &list->problems[i]) != EXIT_DONE) {
             state->cases++; /* it said why; the other cases still tell something */
@@ -297,16 +278,13 @@ static int check_fragment(tally *state, const char *fragment)
     int status = try_fragment(state, fragment, &first);
     if (status != EXIT_DONE || first == CLATTN_FLOAT_DTYPE_COUNT)
         return status;
-    check_list list = { fragment, calloc(most, sizeof *list.problems), calloc(most, sizeof *list.descs), 0 };
-    if (list.problems && list.descs) {
-        list_problems(state, &list, first);
-        check_problems(state, &list);
-    } else {
-        status = fail("no memory for a list of %zu problems", most);
-    }
+    check_list list = { .fragment = fragment, .problems = calloc(most, sizeof *list.problems) };
+    if (!list.problems)
+        return fail("no memory for a list of %zu problems", most);
+    list_problems(state, &list, first);
+    check_problems(state, &list);
     free(list.problems);
-    free(list.descs);
-    return status;
+    return EXIT_DONE;
 }
 
 /* Operations on paged caches. The first rows of each run with --quick: their programs have most of what others have. */

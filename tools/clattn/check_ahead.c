@@ -11,8 +11,8 @@ enum { MAX_THREADS = 16 };
 
 struct check_ahead {
     clattn_device *device;
-    const check_plans *plans;
-    atomic_int next; /* plan to build; plans->count and more: none */
+    const check_list *list;
+    atomic_int next; /* problem to build; list->count and more: none */
     int thread_count;
     pthread_t threads[MAX_THREADS];
 };
@@ -21,24 +21,21 @@ struct check_ahead {
 static void *build(void *argument)
 {
     check_ahead *ahead = argument;
+    const clattn_plan_params params = CLATTN_PLAN_PARAMS(.fragment = ahead->list->fragment);
     int i = 0;
-    while ((i = atomic_fetch_add(&ahead->next, 1)) < ahead->plans->count) {
-        clattn_plan_params params = CLATTN_PLAN_PARAMS(.fragment = ahead->plans->fragment);
-        clattn_plan *plan = NULL;
-        (void)clattn_plan_create(ahead->device, ahead->plans->descs[i], &params, &plan);
-        clattn_plan_destroy(&plan);
-    }
+    while ((i = atomic_fetch_add(&ahead->next, 1)) < ahead->list->count)
+        (void)clattn_attention_warm_up(ahead->device, &ahead->list->problems[i].desc, 1, &params);
     return NULL;
 }
 
-check_ahead *check_ahead_start(const session *on, const check_plans *plans)
+check_ahead *check_ahead_start(const session *on, const check_list *list)
 {
     const long cores = sysconf(_SC_NPROCESSORS_ONLN);
     check_ahead *ahead = strcmp(on->info.type, "gpu") == 0 ? calloc(1, sizeof *ahead) : NULL;
     if (!ahead)
         return NULL;
     ahead->device = on->device;
-    ahead->plans = plans;
+    ahead->list = list;
     while (ahead->thread_count < MAX_THREADS && ahead->thread_count < cores &&
            pthread_create(&ahead->threads[ahead->thread_count], NULL, build, ahead) == 0)
         ahead->thread_count++;
@@ -49,7 +46,7 @@ void check_ahead_stop(check_ahead *ahead)
 {
     if (!ahead)
         return;
-    atomic_store(&ahead->next, ahead->plans->count);
+    atomic_store(&ahead->next, ahead->list->count);
     for (int i = 0; i < ahead->thread_count; i++)
         pthread_join(ahead->threads[i], NULL);
     free(ahead);

@@ -4,23 +4,22 @@
 
 /* Kernels built ahead of who needs them: a GPU's compiler takes seconds for a program, one thread each. */
 
-#include <clattn/attention.h>
-
+#include "check_case.h"
 #include "session.h"
 
-/* What plans are made of. */
-typedef struct check_plans {
+/* All problems of a fragment, in the order in which they are checked. */
+typedef struct check_list {
     const char *fragment;
-    const clattn_attention_desc *const *descs;
+    check_problem *problems;
     int count;
-} check_plans;
+} check_list;
 
 typedef struct check_ahead check_ahead;
 
-/* Starts to build the kernels of plans, which the device keeps, in their order; the list stays the caller's. On other
- * devices than GPUs, whose compilers take one program at a time, and where there is no memory, nothing is built: NULL.
- */
-check_ahead *check_ahead_start(const session *on, const check_plans *plans);
+/* Starts to build the kernels of all problems, which the device keeps, in their order; the list stays the caller's. On
+ * other devices than GPUs, whose compilers take one program at a time, and where there is no memory, nothing is built:
+ * NULL. */
+check_ahead *check_ahead_start(const session *on, const check_list *list);
 /* Waits for what is being built, and starts no more. Takes NULL, too. */
 void check_ahead_stop(check_ahead *ahead);
 

@@ -40,6 +40,14 @@ typedef struct check_dims {
     int32_t q_heads, kv_heads, head_dim, v_head_dim;
 } check_dims;
 
+/* A problem: a row in one form, in dims and a type. */
+typedef struct check_problem {
+    const check_case *row;
+    const check_form *form;
+    const check_dims *dims;
+    clattn_attention_desc desc;
+} check_problem;
+
 /* The numbers of one step, all owned. */
 typedef struct check_data {
     job job;
