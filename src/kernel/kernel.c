@@ -14,10 +14,11 @@
 #include "util/status.h"
 #include "util/text.h"
 
-/* What is left to do for the disk cache. */
+/* What is left to do. */
 typedef enum kernel_state {
-    KERNEL_FRESH = 1, /* built from source: to be launched once, its binary to be taken then */
-    KERNEL_LAUNCHED,  /* its binary is to be taken when the device goes */
+    KERNEL_MISSING,  /* to be loaded or built */
+    KERNEL_FRESH,    /* built from source: to be launched once, its binary to be taken then */
+    KERNEL_LAUNCHED, /* its binary is to be taken when the device goes */
     KERNEL_DONE
 } kernel_state;
 
@@ -30,7 +31,6 @@ typedef struct kernel_entry {
     clattn_device *device;      /* with a reference to it while `references` is not 0 */
     int references;             /* under the table's lock */
     pthread_mutex_t build_lock; /* the fields below */
-    bool ready;
     kernel_state state;
     cl_program program;
     char *description; /* for people: source, kernel function, options */
@@ -271,22 +271,18 @@ static clattn_status build(kernel_entry *entry, const kernel_request *request)
 /* With the entry's build lock held. */
 static clattn_status make_ready(kernel_entry *entry, const kernel_request *request)
 {
-    if (entry->ready) {
+    if (entry->state != KERNEL_MISSING) {
         clattn_log(request->device, CLATTN_LOG_DEBUG, "kernel from memory: %s", entry->description);
         return CLATTN_OK;
     }
     struct timespec start;
     clock_gettime(CLOCK_MONOTONIC, &start);
-    const char *from = "disk";
-    entry->state = KERNEL_DONE;
-    if (!load_from_disk(entry, request)) {
+    const bool on_disk = load_from_disk(entry, request);
+    if (!on_disk)
         CLATTN_TRY(build(entry, request));
-        entry->state = KERNEL_FRESH;
-        from = "source";
-    }
-    entry->ready = true;
-    clattn_log(request->device, CLATTN_LOG_INFO, "kernel from %s in %.1f ms: %s", from, milliseconds_since(&start),
-               entry->description);
+    entry->state = on_disk ? KERNEL_DONE : KERNEL_FRESH;
+    clattn_log(request->device, CLATTN_LOG_INFO, "kernel from %s in %.1f ms: %s", on_disk ? "disk" : "source",
+               milliseconds_since(&start), entry->description);
     return CLATTN_OK;
 }
 
