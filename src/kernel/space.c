@@ -250,7 +250,7 @@ static bool dims_suit(const int32_t *p, const clattn_device_info *info, char *wh
 static bool scalar_suits(const int32_t *p, const clattn_tile_problem *problem, const clattn_device_info *info,
                          char *why, size_t why_size)
 {
-    const int32_t limit = strstr(info->vendor, "NVIDIA") ? NVIDIA_REGISTERS : GPU_REGISTERS;
+    const int32_t limit = clattn_is_nvidia(info) ? NVIDIA_REGISTERS : GPU_REGISTERS;
     const int32_t dims = problem->v_head_dim / p[CLATTN_SCALAR_TX], tm = p[CLATTN_SCALAR_TM], tn = p[CLATTN_SCALAR_TN];
     const int32_t held = tm * (tn + dims) + tm + (tn > dims ? tn : dims) + OTHER_REGISTERS;
     if (held > limit)

@@ -102,6 +102,11 @@ const clattn_tile *clattn_tile_row(size_t i)
     return i < sizeof(tiles) / sizeof(tiles[0]) ? &tiles[i] : NULL;
 }
 
+bool clattn_is_nvidia(const clattn_device_info *info)
+{
+    return strstr(info->vendor, "NVIDIA") != NULL;
+}
+
 int32_t clattn_dim_class(clattn_fragment_id fragment, int32_t dim)
 {
     const int32_t granule = fragments[fragment].granule;
@@ -316,13 +321,13 @@ bool clattn_tile_is_default_on(const clattn_tile *tile, const clattn_tile_proble
 {
     switch (tile->where) {
     case WHERE_NVIDIA:
-        return strstr(info->vendor, "NVIDIA") != NULL;
+        return clattn_is_nvidia(info);
     case WHERE_NVIDIA_DIM64:
-        return strstr(info->vendor, "NVIDIA") != NULL && problem->head_dim <= 64 && problem->v_head_dim <= 64;
+        return clattn_is_nvidia(info) && problem->head_dim <= 64 && problem->v_head_dim <= 64;
     case WHERE_NVIDIA_GROUP8:
-        return strstr(info->vendor, "NVIDIA") != NULL && problem->group <= 8;
+        return clattn_is_nvidia(info) && problem->group <= 8;
     case WHERE_NVIDIA_HEADS4:
-        return strstr(info->vendor, "NVIDIA") != NULL && problem->group <= 8 && clattn_tile_problem_groups(problem, 4);
+        return clattn_is_nvidia(info) && problem->group <= 8 && clattn_tile_problem_groups(problem, 4);
     case WHERE_CPU:
         return strcmp(info->type, "cpu") == 0;
     case WHERE_WIDTH8:

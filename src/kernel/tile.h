@@ -116,6 +116,8 @@ const int32_t *clattn_space_values(clattn_algorithm algorithm, clattn_fragment_i
 /* Whether each parameter is one of the space's values, and the tile is consistent in itself; else a reason in `why`. */
 bool clattn_tile_in_space(const clattn_tile *tile, char *why, size_t why_size);
 
+bool clattn_is_nvidia(const clattn_device_info *info);
+
 int32_t clattn_dim_class(clattn_fragment_id fragment, int32_t dim);
 /* Whether a row of so many dims is no whole number of pieces of 16, which kernels read at a time: they read what is
  * left one by one. */

@@ -9,7 +9,7 @@
 
 static bool runs_tensor_cores(const clattn_device_info *info, clattn_fragment_id fragment)
 {
-    const int version = strstr(info->vendor, "NVIDIA") ? clattn_sm_version(info->architecture) : 0;
+    const int version = clattn_is_nvidia(info) ? clattn_sm_version(info->architecture) : 0;
     return fragment == CLATTN_FRAGMENT_NV_WGMMA ? version == 90 : version >= 80;
 }
 
