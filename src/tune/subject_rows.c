@@ -74,10 +74,9 @@ static void scale_up(const clattn_device *device, const clattn_subject_row *row,
         shape->batch /= 2;
 }
 
-clattn_subject_sizes clattn_subject_sizes_of(const clattn_device *device, const clattn_subject_row *row,
-                                             int32_t small_batch)
+static clattn_subject_sizes sizes_of_row(const clattn_subject_row *row)
 {
-    clattn_subject_sizes shape = { .batch = row->batch,
+    return (clattn_subject_sizes){ .batch = row->batch,
                                    .q_heads = row->q_heads,
                                    .kv_heads = row->kv_heads,
                                    .q_len = row->q_len,
@@ -85,6 +84,12 @@ clattn_subject_sizes clattn_subject_sizes_of(const clattn_device *device, const 
                                    .head_dim = row->head_dim,
                                    .page_size = row->paged ? PAGE_SIZE : 0,
                                    .split_size = row->algorithm == CLATTN_ALGORITHM_COMBINE ? COMBINE_SPLIT_SIZE : 0 };
+}
+
+clattn_subject_sizes clattn_subject_sizes_of(const clattn_device *device, const clattn_subject_row *row,
+                                             int32_t small_batch)
+{
+    clattn_subject_sizes shape = sizes_of_row(row);
     if (small_batch > 0)
         shrink(row, small_batch, &shape);
     else
@@ -168,14 +173,9 @@ clattn_tuning_class clattn_subject_class(const clattn_device *device, const clat
 
 clattn_tile_problem clattn_subject_problem_with(const clattn_subject_row *row, clattn_fragment_id fragment)
 {
-    const int32_t dim = clattn_dim_class(fragment, row->head_dim);
-    return (clattn_tile_problem){ .head_dim = dim,
-                                  .v_head_dim = dim,
-                                  .group = row->q_heads / row->kv_heads,
-                                  .heads_together = row->paged ? row->kv_heads : 1,
-                                  .paged = row->paged,
-                                  .tail = row->q_heads > row->kv_heads && clattn_has_tail(row->head_dim),
-                                  .q_dtype = row->q_dtype,
-                                  .k_dtype = row->k_dtype,
-                                  .v_dtype = row->v_dtype };
+    const clattn_subject_sizes shape = sizes_of_row(row);
+    clattn_problem problem;
+    if (make_problem(row, &shape, &problem))
+        return clattn_problem_of_tile(&problem, fragment);
+    return (clattn_tile_problem){ 0 }; /* groups of append and gather suit any */
 }
