@@ -7,8 +7,8 @@
  * ND-range: local (FRAG_LOCAL_SIZE, 1, 1); groups (splits of the longest sequence * kv_heads / FRAG_GROUP_HEADS, row
  * tiles of the largest sequence, batch). Heads come first, so that groups which run at about the same time read
  * neighbouring rows of a cache whose tokens have their heads side by side. Groups past a sequence's splits or rows,
- * those of prefill's sequences and those that find no room in the workspace return at once. Local memory: the
- * fragment's. */
+ * those of prefill's sequences and those that find no room in the workspace return at once.
+ * Local memory: the fragment's. */
 
 #define CLATTN_DECODE
 #include "attend.clh"
