@@ -28,6 +28,41 @@ static inline void group_place(int *from_last, int *kv_head, int *index)
 #endif
 }
 
+/* The rows of the group that is the from_last-th from the last attend, and are written. */
+static inline void prefill_rows(const attention_args *a, const sequence *s, const index_arrays *indices,
+                                const hook_arrays *hooks, const attend_tensors *tensors, int kv_head, int from_last,
+                                __global const float *sinks, __global ELEMENT(O_STORAGE) *o,
+                                __global float *lse FRAG_LOCAL_PARAMETER)
+{
+    const int tiles = (s->rows + FRAG_TILE_ROWS - 1) / FRAG_TILE_ROWS;
+#ifdef FRAG_ROW_TILES
+    const int groups = (tiles + a->row_tiles - 1) / a->row_tiles;
+    const int group = groups - 1 - from_last;
+    if (group < 0)
+        return;
+    const int first = (int)((long)tiles * group / groups), end = (int)((long)tiles * (group + 1) / groups);
+    row_tile rows[FRAG_ROW_TILES];
+    attend_step step;
+    step.a = a;
+    step.s = s;
+    step.indices = indices;
+    step.hooks = hooks;
+    step.tensors = tensors;
+    step.kv_head = kv_head;
+    attend_row_tiles(rows, end - first, &step, first * FRAG_TILE_ROWS);
+    NO_UNROLL for (int t = first; t < end; t++)
+        attend_store(&rows[t - first].state, a, s, kv_head, t * FRAG_TILE_ROWS, sinks, o, lse);
+#else
+    const int tile = tiles - 1 - from_last;
+    if (tile < 0)
+        return;
+    attend_state state;
+    const int first_row = tile * FRAG_TILE_ROWS;
+    attend(&state, a, s, indices, hooks, tensors, kv_head, first_row, 0, s->kv_len FRAG_LOCAL_ARGUMENT);
+    attend_store(&state, a, s, kv_head, first_row, sinks, o, lse);
+#endif
+}
+
 __kernel __attribute__((reqd_work_group_size(FRAG_LOCAL_SIZE, 1, 1)))
 void clattn_prefill(ATTEND_PARAMETERS,
                     __global const float *sinks,            /* [q_heads] */
@@ -44,13 +79,7 @@ void clattn_prefill(ATTEND_PARAMETERS,
         return;
     sequence s;
     sequence_load(&s, &args, &indices, index);
-    const int tiles = (s.rows + FRAG_TILE_ROWS - 1) / FRAG_TILE_ROWS;
-    const int tile = tiles - 1 - from_last;
-    if (tile < 0 || s.rows <= args.decode_max_rows)
+    if (s.rows <= args.decode_max_rows)
         return;
-
-    attend_state state;
-    const int first_row = tile * FRAG_TILE_ROWS;
-    attend(&state, &args, &s, &indices, &hooks, &tensors, kv_head, first_row, 0, s.kv_len FRAG_LOCAL_ARGUMENT);
-    attend_store(&state, &args, &s, kv_head, first_row, sinks, o, lse);
+    prefill_rows(&args, &s, &indices, &hooks, &tensors, kv_head, from_last, sinks, o, lse FRAG_LOCAL_ARGUMENT);
 }

@@ -120,6 +120,7 @@ attention_args clattn_attention_args_of(const clattn_launches *launches, const c
         .q_offset = d->q_offset,
         .window_left = d->window_left,
         .window_right = d->window_right,
+        .row_tiles = clattn_launches_row_tiles(launches),
         .decode_max_rows = plan->decode_max_rows,
         .split_size = plan->split_size,
         .splits = launches->splits,

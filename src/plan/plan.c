@@ -131,6 +131,7 @@ static bool take_candidate(clattn_plan *plan, clattn_step *step, const clattn_pl
     snprintf(step->source, sizeof(step->source), "%s", candidate->source);
     clattn_tile_name(&step->tile, step->tile_name);
     step->local_size = clattn_tile_work_group_size(&step->tile);
+    step->most_row_tiles = clattn_tile_row_tiles(&step->tile, &dims);
     if (clattn_tile_fits(&step->tile, &dims, clattn_device_probed(plan->device), why, sizeof(why)))
         return true;
     refuse(plan, "tile %s: %s", step->tile_name, why);
@@ -358,6 +359,7 @@ static clattn_status build(clattn_device *device, const clattn_attention_desc *d
     if (!plan)
         return clattn_fail(CLATTN_OUT_OF_MEMORY, "no memory for a plan");
     plan->device = clattn_device_retain(device);
+    plan->compute_units = clattn_device_probed(device)->compute_units;
     plan->serial = clattn_device_next_serial(device);
     const clattn_status status = fill_plan(plan, desc, params, proven);
     if (status != CLATTN_OK) {

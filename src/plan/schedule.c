@@ -8,6 +8,9 @@
 
 _Static_assert(sizeof(clattn_launches) <= sizeof(clattn_schedule), "a clattn_schedule holds clattn_launches");
 
+/* Groups of prefill that each compute unit is to have at least, so that it is not left waiting for others' last. */
+#define GROUPS_PER_UNIT 4
+
 static int32_t splits_of(const clattn_plan *plan, int32_t kv_len)
 {
     const int32_t splits = (int32_t)(((int64_t)kv_len + plan->split_size - 1) / plan->split_size);
@@ -171,6 +174,16 @@ static size_t row_tiles(const clattn_step *step, int32_t rows)
     return ((size_t)rows + clattn_tile_rows(&step->tile) - 1) / clattn_tile_rows(&step->tile);
 }
 
+int32_t clattn_launches_row_tiles(const clattn_launches *launches)
+{
+    const clattn_plan *plan = launches->plan;
+    const clattn_step *step = &plan->steps[CLATTN_STEP_PREFILL];
+    const int64_t heads = (int64_t)launches->batch * plan->problem.desc.kv_heads;
+    const int64_t tiles = (int64_t)row_tiles(step, launches->prefill_rows) * heads;
+    const int64_t spread = tiles / ((int64_t)plan->compute_units * GROUPS_PER_UNIT);
+    return spread < 1 ? 1 : spread > step->most_row_tiles ? step->most_row_tiles : (int32_t)spread;
+}
+
 void clattn_launches_grid(const clattn_launches *launches, clattn_step_kind kind, size_t global[3])
 {
     const clattn_step *step = &launches->plan->steps[kind];
@@ -180,8 +193,10 @@ void clattn_launches_grid(const clattn_launches *launches, clattn_step_kind kind
         groups = (size_t)launches->splits * (kv_heads / (size_t)clattn_tile_heads(&step->tile));
         second = row_tiles(step, launches->decode_rows);
     }
-    if (kind == CLATTN_STEP_PREFILL)
-        groups = row_tiles(step, launches->prefill_rows);
+    if (kind == CLATTN_STEP_PREFILL) {
+        const size_t a_group = (size_t)clattn_launches_row_tiles(launches);
+        groups = (row_tiles(step, launches->prefill_rows) + a_group - 1) / a_group;
+    }
     global[0] = groups * step->local_size;
     global[1] = second;
     global[2] = (size_t)launches->batch;

@@ -23,9 +23,10 @@ static clattn_plan hand_made_plan(void)
                               .max_kv_len = 5000, .q_length_mode = CLATTN_LENGTH_RAGGED,
                               .kv_length_mode = CLATTN_LENGTH_RAGGED, .q = { 0, 128, 16 }, .k = { 0, 32, 16 },
                               .v = { 0, 32, 16 }, .o = { 0, 128, 16 });
-    clattn_plan plan = { .serial = 77, .decode_max_rows = 16, .split_size = 512 };
+    clattn_plan plan = { .serial = 77, .compute_units = 2, .decode_max_rows = 16, .split_size = 512 };
     assert_int_equal(clattn_problem_init(&plan.problem, &desc), CLATTN_OK);
-    plan.steps[CLATTN_STEP_PREFILL] = (clattn_step){ .present = true, .tile = prefill, .local_size = 64 };
+    plan.steps[CLATTN_STEP_PREFILL] =
+        (clattn_step){ .present = true, .tile = prefill, .local_size = 64, .most_row_tiles = 1 };
     plan.steps[CLATTN_STEP_DECODE] = (clattn_step){ .present = true, .tile = decode, .local_size = 128 };
     plan.steps[CLATTN_STEP_COMBINE] = (clattn_step){ .present = true, .local_size = 32 };
     return plan;
@@ -102,6 +103,38 @@ static void groups_may_have_several_heads(void **state)
     const clattn_launches launches = launches_of(&plan, 2, q_lens, kv_lens);
     expect_grid(&launches, CLATTN_STEP_DECODE, (size_t)3 * 64, 2, 2); /* 3 splits of both heads; 16 rows in 2 tiles */
     expect_grid(&launches, CLATTN_STEP_COMBINE, (size_t)16 * 32, 2, 2);
+}
+
+/* Of prefill's groups each compute unit gets four, if there are so many tiles of rows, and no group too many tiles. */
+static void groups_take_several_tiles_of_rows(void **state)
+{
+    (void)state;
+    static const struct {
+        int32_t batch, q_len, row_tiles;
+        size_t groups;
+    } cases[] = {
+        { 1, 5, 1, 1 },   /* 20 rows: one tile of 24 */
+        { 1, 24, 1, 4 },  /* 4 tiles of each of 2 heads: 8 groups */
+        { 2, 24, 2, 2 },  /* 16 tiles */
+        { 4, 24, 4, 1 },  /* 32 */
+        { 4, 96, 5, 4 },  /* 128 tiles could make groups of 16; a tile of this kind allows 5 */
+        { 4, 100, 5, 4 }, /* 17 tiles a head: 4 groups of up to 5 */
+        { 0, 100, 1, 17 },
+    };
+    clattn_plan plan = hand_made_plan();
+    plan.steps[CLATTN_STEP_PREFILL].most_row_tiles = 5;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        const int32_t q_len = cases[i].q_len, kv_len = 1;
+        const int32_t q_lens[] = { q_len, q_len, q_len, q_len }, kv_lens[] = { kv_len, kv_len, kv_len, kv_len };
+        clattn_launches launches = launches_of(&plan, 4, q_lens, kv_lens);
+        launches.batch = cases[i].batch;
+        assert_int_equal(clattn_launches_row_tiles(&launches), cases[i].row_tiles);
+        expect_grid(&launches, CLATTN_STEP_PREFILL, cases[i].groups * 64, 2, (size_t)cases[i].batch);
+    }
+    plan.compute_units = 64;
+    const int32_t q_lens[] = { 100 }, kv_lens[] = { 100 };
+    const clattn_launches launches = launches_of(&plan, 1, q_lens, kv_lens);
+    assert_int_equal(clattn_launches_row_tiles(&launches), 1);
 }
 
 static void launches_only_what_there_is(void **state)
@@ -261,11 +294,17 @@ static void a_workspace_fits_the_address_space(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(divides_sequences_among_kernels), cmocka_unit_test(groups_may_have_several_heads),
-        cmocka_unit_test(launches_only_what_there_is),     cmocka_unit_test(counts_splits),
-        cmocka_unit_test(keeps_the_promise_of_min_q_len),  cmocka_unit_test(sums_of_ragged_lengths_have_their_limits),
-        cmocka_unit_test(uniform_batches_are_alike),       cmocka_unit_test(lengths_have_their_limits),
-        cmocka_unit_test(bounds_cover_every_step),         cmocka_unit_test(a_workspace_fits_the_address_space),
+        cmocka_unit_test(divides_sequences_among_kernels),
+        cmocka_unit_test(groups_may_have_several_heads),
+        cmocka_unit_test(groups_take_several_tiles_of_rows),
+        cmocka_unit_test(launches_only_what_there_is),
+        cmocka_unit_test(counts_splits),
+        cmocka_unit_test(keeps_the_promise_of_min_q_len),
+        cmocka_unit_test(sums_of_ragged_lengths_have_their_limits),
+        cmocka_unit_test(uniform_batches_are_alike),
+        cmocka_unit_test(lengths_have_their_limits),
+        cmocka_unit_test(bounds_cover_every_step),
+        cmocka_unit_test(a_workspace_fits_the_address_space),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
