@@ -4,8 +4,8 @@
  * the splits. The split size is fixed, so a sequence is cut alike in every batch. A sequence of one split is finished
  * here.
  *
- * ND-range: local (FRAG_LOCAL_SIZE, 1, 1); groups (splits of the longest sequence * kv_heads / FRAG_GROUP_HEADS, row
- * tiles of the largest sequence, batch). Heads come first, so that groups which run at about the same time read
+ * ND-range: local (FRAG_LOCAL_SIZE, 1, 1); groups (splits of the longest sequence * groups of kv heads, row tiles of
+ * the largest sequence, batch). Heads come first, so that groups which run at about the same time read
  * neighbouring rows of a cache whose tokens have their heads side by side. Groups past a sequence's splits or rows,
  * those of prefill's sequences and those that find no room in the workspace return at once.
  * Local memory: the fragment's. */
@@ -42,6 +42,61 @@ static inline void decode_store_partial(const attend_state *state, const attenti
     }
 }
 
+/* Which rows of a sequence, and which of its splits. */
+typedef struct decode_place {
+    int first_row, split, splits;
+} decode_place;
+
+static inline void decode_store(const attend_state *state, const attention_args *a, const sequence *s, int kv_head,
+                                const decode_place *place, __global const float *sinks,
+                                __global ELEMENT(O_STORAGE) *o, __global float *lse, __global float *workspace)
+{
+    if (place->splits == 1)
+        attend_store(state, a, s, kv_head, place->first_row, sinks, o, lse);
+    else
+        decode_store_partial(state, a, s, kv_head, place->first_row, place->split, workspace);
+}
+
+static inline int decode_head_groups(const attention_args *a)
+{
+#ifdef FRAG_ROW_TILES
+    return (a->kv_heads + a->decode_heads - 1) / a->decode_heads;
+#else
+    return a->kv_heads / FRAG_GROUP_HEADS;
+#endif
+}
+
+/* The heads of a group attend a split, and are written. */
+static inline void decode_heads(const attention_args *a, const sequence *s, const index_arrays *indices,
+                                const hook_arrays *hooks, const attend_tensors *tensors, const decode_place *place,
+                                int head_group, __global const float *sinks, __global ELEMENT(O_STORAGE) *o,
+                                __global float *lse, __global float *workspace FRAG_LOCAL_PARAMETER)
+{
+    const int begin = place->split * a->split_size;
+    const int end = min(begin + a->split_size, s->kv_len);
+#ifdef FRAG_ROW_TILES
+    const int groups = decode_head_groups(a);
+    const int first = a->kv_heads * head_group / groups, heads = a->kv_heads * (head_group + 1) / groups - first;
+    row_tile rows[FRAG_ROW_TILES];
+    frag_room room;
+    attend_step step;
+    step.a = a;
+    step.s = s;
+    step.indices = indices;
+    step.hooks = hooks;
+    step.tensors = tensors;
+    step.kv_head = first;
+    attend_row_tiles(rows, &room, heads, &step, place->first_row, begin, end);
+    NO_UNROLL for (int t = 0; t < heads; t++)
+        decode_store(&rows[t].state, a, s, first + t, place, sinks, o, lse, workspace);
+#else
+    attend_state state;
+    const int kv_head = head_group * FRAG_GROUP_HEADS + FRAG_GROUP_HEAD;
+    attend(&state, a, s, indices, hooks, tensors, kv_head, place->first_row, begin, end FRAG_LOCAL_ARGUMENT);
+    decode_store(&state, a, s, kv_head, place, sinks, o, lse, workspace);
+#endif
+}
+
 __kernel __attribute__((reqd_work_group_size(FRAG_LOCAL_SIZE, 1, 1)))
 void clattn_decode(ATTEND_PARAMETERS,
                    __global const float *sinks,            /* [q_heads] */
@@ -53,8 +108,8 @@ void clattn_decode(ATTEND_PARAMETERS,
     const index_arrays indices = ATTEND_INDEX_ARRAYS;
     const hook_arrays hooks = ATTEND_HOOK_ARRAYS;
     const attend_tensors tensors = ATTEND_TENSORS;
-    const int split = (int)get_group_id(0) / (args.kv_heads / FRAG_GROUP_HEADS);
-    const int kv_head = (int)get_group_id(0) % (args.kv_heads / FRAG_GROUP_HEADS) * FRAG_GROUP_HEADS + FRAG_GROUP_HEAD;
+    const int head_groups = decode_head_groups(&args);
+    const int split = (int)get_group_id(0) / head_groups, head_group = (int)get_group_id(0) % head_groups;
     const int first_row = (int)get_group_id(1) * FRAG_TILE_ROWS;
     const int index = (int)get_group_id(2);
     if (index >= args.batch)
@@ -67,12 +122,7 @@ void clattn_decode(ATTEND_PARAMETERS,
     if (splits > 1 && !sequence_fits_workspace(&args, &s))
         return;
 
-    attend_state state;
-    const int begin = split * args.split_size;
-    const int end = min(begin + args.split_size, s.kv_len);
-    attend(&state, &args, &s, &indices, &hooks, &tensors, kv_head, first_row, begin, end FRAG_LOCAL_ARGUMENT);
-    if (splits == 1)
-        attend_store(&state, &args, &s, kv_head, first_row, sinks, o, lse);
-    else
-        decode_store_partial(&state, &args, &s, kv_head, first_row, split, workspace);
+    const decode_place place = { first_row, split, splits };
+    decode_heads(&args, &s, &indices, &hooks, &tensors, &place, head_group, sinks, o, lse,
+                 workspace FRAG_LOCAL_ARGUMENT);
 }

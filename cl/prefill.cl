@@ -36,12 +36,13 @@ static inline void prefill_rows(const attention_args *a, const sequence *s, cons
 {
     const int tiles = (s->rows + FRAG_TILE_ROWS - 1) / FRAG_TILE_ROWS;
 #ifdef FRAG_ROW_TILES
-    const int groups = (tiles + a->row_tiles - 1) / a->row_tiles;
+    const int groups = (tiles + a->prefill_tiles - 1) / a->prefill_tiles;
     const int group = groups - 1 - from_last;
     if (group < 0)
         return;
     const int first = (int)((long)tiles * group / groups), end = (int)((long)tiles * (group + 1) / groups);
     row_tile rows[FRAG_ROW_TILES];
+    frag_room room;
     attend_step step;
     step.a = a;
     step.s = s;
@@ -49,7 +50,7 @@ static inline void prefill_rows(const attention_args *a, const sequence *s, cons
     step.hooks = hooks;
     step.tensors = tensors;
     step.kv_head = kv_head;
-    attend_row_tiles(rows, end - first, &step, first * FRAG_TILE_ROWS);
+    attend_row_tiles(rows, &room, end - first, &step, first * FRAG_TILE_ROWS, 0, s->kv_len);
     NO_UNROLL for (int t = first; t < end; t++)
         attend_store(&rows[t - first].state, a, s, kv_head, t * FRAG_TILE_ROWS, sinks, o, lse);
 #else

@@ -6,9 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* cl/frag_lanes.clh: FRAG_ROW_TILES_BYTES, and the most FRAG_ROW_TILES. */
-#define LANES_ROW_TILES_BYTES (192 * 1024)
-#define LANES_MAX_ROW_TILES   8
+/* cl/frag_lanes.clh and cl/frag_dims.clh: FRAG_ROW_TILES_BYTES, and the most FRAG_ROW_TILES. */
+#define ROW_TILES_BYTES (192 * 1024)
+#define MOST_ROW_TILES  8
 /* Of the local memory of frag_nv_wgmma and frag_nv_mma. */
 #define NV_ALIGNMENT 1024
 
@@ -142,14 +142,18 @@ int32_t clattn_tile_rows(const clattn_tile *tile)
     }
 }
 
-/* cl/frag_lanes.clh: FRAG_ROW_TILES. */
+/* cl/frag_lanes.clh and cl/frag_dims.clh: FRAG_ROW_TILES. Heads that do not lie together are read faster by themselves.
+ */
 int32_t clattn_tile_row_tiles(const clattn_tile *tile, const clattn_tile_problem *problem)
 {
-    if (tile->fragment != CLATTN_FRAGMENT_LANES)
+    if (tile->fragment != CLATTN_FRAGMENT_LANES && tile->fragment != CLATTN_FRAGMENT_DIMS)
         return 1;
     const int32_t bytes = clattn_tile_rows(tile) * (problem->head_dim + problem->v_head_dim) * (int32_t)sizeof(float);
-    const int32_t fit = LANES_ROW_TILES_BYTES / bytes;
-    return fit > LANES_MAX_ROW_TILES ? LANES_MAX_ROW_TILES : fit > 1 ? fit : 1;
+    const int32_t fit = ROW_TILES_BYTES / bytes;
+    const int32_t most = tile->fragment == CLATTN_FRAGMENT_DIMS && problem->heads_together < MOST_ROW_TILES
+                             ? problem->heads_together
+                             : MOST_ROW_TILES;
+    return fit > most ? most : fit > 1 ? fit : 1;
 }
 
 int32_t clattn_tile_heads(const clattn_tile *tile)

@@ -129,7 +129,7 @@ int32_t clattn_tile_heads(const clattn_tile *tile);
 /* Whether a group may have so many heads: K and V are in blocks, and heads lie together, whole groups of them. */
 bool clattn_tile_problem_groups(const clattn_tile_problem *problem, int32_t heads);
 int32_t clattn_tile_keys(const clattn_tile *tile);
-/* Tiles of rows that a group of prefill may take. */
+/* Tiles of rows that a group may take: on CPUs, of prefill those of a kv head, of decode those of several. */
 int32_t clattn_tile_row_tiles(const clattn_tile *tile, const clattn_tile_problem *problem);
 /* So many keys, rounded up to whole tiles. */
 int32_t clattn_tile_whole_keys(const clattn_tile *tile, int32_t keys);

@@ -28,7 +28,7 @@ typedef struct clattn_step {
     clattn_kernel *kernel;
     clattn_tile tile; /* chosen, whether the step is present or not */
     size_t local_size;
-    int32_t most_row_tiles; /* that a group of prefill may take */
+    int32_t most_row_tiles; /* that a group may take */
     char *options;
     char tile_name[CLATTN_TILE_NAME_SIZE];
     clattn_tuning_level level;                 /* who chose the tile */
@@ -83,9 +83,10 @@ clattn_status clattn_launches_of_lengths(const clattn_plan *plan, const clattn_l
 /* Whether a step has to be enqueued. */
 bool clattn_launches_step(const clattn_launches *launches, clattn_step_kind kind);
 
-/* Tiles of rows that a group of prefill takes: as many as its tile may, and fewer where there are too few to keep the
- * device busy. No result depends on it. */
-int32_t clattn_launches_row_tiles(const clattn_launches *launches);
+/* Tiles of rows that a group of prefill takes, and kv heads that one of decode takes where tile.h says that groups take
+ * several: as many as they may, and fewer where there are too few to keep the device busy. No result depends on it. */
+int32_t clattn_launches_prefill_tiles(const clattn_launches *launches);
+int32_t clattn_launches_decode_heads(const clattn_launches *launches);
 
 /* The grid of a step, in work-items. */
 void clattn_launches_grid(const clattn_launches *launches, clattn_step_kind kind, size_t global[3]);

@@ -8,8 +8,10 @@
 
 _Static_assert(sizeof(clattn_launches) <= sizeof(clattn_schedule), "a clattn_schedule holds clattn_launches");
 
-/* Groups of prefill that each compute unit is to have at least, so that it is not left waiting for others' last. */
-#define GROUPS_PER_UNIT 4
+/* Groups that each compute unit is to have at least, so that it does not wait long for others' last. Decode waits for
+ * memory, which is the others' meanwhile. */
+#define PREFILL_GROUPS_PER_UNIT 4
+#define DECODE_GROUPS_PER_UNIT  2
 
 static int32_t splits_of(const clattn_plan *plan, int32_t kv_len)
 {
@@ -174,14 +176,33 @@ static size_t row_tiles(const clattn_step *step, int32_t rows)
     return ((size_t)rows + clattn_tile_rows(&step->tile) - 1) / clattn_tile_rows(&step->tile);
 }
 
-int32_t clattn_launches_row_tiles(const clattn_launches *launches)
+/* How many of `tiles` tiles of rows a group takes, so that there are `per_unit` groups for each compute unit. */
+static int32_t tiles_of_a_group(const clattn_plan *plan, clattn_step_kind kind, int64_t tiles, int64_t per_unit)
+{
+    const int32_t most = plan->steps[kind].most_row_tiles;
+    const int64_t spread = tiles / (plan->compute_units * per_unit);
+    return spread < 1 ? 1 : spread > most ? most : (int32_t)spread;
+}
+
+int32_t clattn_launches_prefill_tiles(const clattn_launches *launches)
 {
     const clattn_plan *plan = launches->plan;
-    const clattn_step *step = &plan->steps[CLATTN_STEP_PREFILL];
     const int64_t heads = (int64_t)launches->batch * plan->problem.desc.kv_heads;
-    const int64_t tiles = (int64_t)row_tiles(step, launches->prefill_rows) * heads;
-    const int64_t spread = tiles / ((int64_t)plan->compute_units * GROUPS_PER_UNIT);
-    return spread < 1 ? 1 : spread > step->most_row_tiles ? step->most_row_tiles : (int32_t)spread;
+    const int64_t tiles = (int64_t)row_tiles(&plan->steps[CLATTN_STEP_PREFILL], launches->prefill_rows) * heads;
+    return tiles_of_a_group(plan, CLATTN_STEP_PREFILL, tiles, PREFILL_GROUPS_PER_UNIT);
+}
+
+int32_t clattn_launches_decode_heads(const clattn_launches *launches)
+{
+    const clattn_plan *plan = launches->plan;
+    const int64_t heads = (int64_t)launches->batch * launches->splits * plan->problem.desc.kv_heads;
+    const int64_t tiles = (int64_t)row_tiles(&plan->steps[CLATTN_STEP_DECODE], launches->decode_rows) * heads;
+    return tiles_of_a_group(plan, CLATTN_STEP_DECODE, tiles, DECODE_GROUPS_PER_UNIT);
+}
+
+static size_t in_groups(size_t count, int32_t a_group)
+{
+    return (count + (size_t)a_group - 1) / (size_t)a_group;
 }
 
 void clattn_launches_grid(const clattn_launches *launches, clattn_step_kind kind, size_t global[3])
@@ -190,13 +211,12 @@ void clattn_launches_grid(const clattn_launches *launches, clattn_step_kind kind
     const size_t kv_heads = (size_t)launches->plan->problem.desc.kv_heads;
     size_t groups = (size_t)launches->decode_rows, second = kv_heads;
     if (kind == CLATTN_STEP_DECODE) {
-        groups = (size_t)launches->splits * (kv_heads / (size_t)clattn_tile_heads(&step->tile));
+        const int32_t heads = clattn_tile_heads(&step->tile) * clattn_launches_decode_heads(launches);
+        groups = (size_t)launches->splits * in_groups(kv_heads, heads);
         second = row_tiles(step, launches->decode_rows);
     }
-    if (kind == CLATTN_STEP_PREFILL) {
-        const size_t a_group = (size_t)clattn_launches_row_tiles(launches);
-        groups = (row_tiles(step, launches->prefill_rows) + a_group - 1) / a_group;
-    }
+    if (kind == CLATTN_STEP_PREFILL)
+        groups = in_groups(row_tiles(step, launches->prefill_rows), clattn_launches_prefill_tiles(launches));
     global[0] = groups * step->local_size;
     global[1] = second;
     global[2] = (size_t)launches->batch;

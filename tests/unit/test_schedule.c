@@ -27,7 +27,8 @@ static clattn_plan hand_made_plan(void)
     assert_int_equal(clattn_problem_init(&plan.problem, &desc), CLATTN_OK);
     plan.steps[CLATTN_STEP_PREFILL] =
         (clattn_step){ .present = true, .tile = prefill, .local_size = 64, .most_row_tiles = 1 };
-    plan.steps[CLATTN_STEP_DECODE] = (clattn_step){ .present = true, .tile = decode, .local_size = 128 };
+    plan.steps[CLATTN_STEP_DECODE] =
+        (clattn_step){ .present = true, .tile = decode, .local_size = 128, .most_row_tiles = 1 };
     plan.steps[CLATTN_STEP_COMBINE] = (clattn_step){ .present = true, .local_size = 32 };
     return plan;
 }
@@ -128,13 +129,34 @@ static void groups_take_several_tiles_of_rows(void **state)
         const int32_t q_lens[] = { q_len, q_len, q_len, q_len }, kv_lens[] = { kv_len, kv_len, kv_len, kv_len };
         clattn_launches launches = launches_of(&plan, 4, q_lens, kv_lens);
         launches.batch = cases[i].batch;
-        assert_int_equal(clattn_launches_row_tiles(&launches), cases[i].row_tiles);
+        assert_int_equal(clattn_launches_prefill_tiles(&launches), cases[i].row_tiles);
         expect_grid(&launches, CLATTN_STEP_PREFILL, cases[i].groups * 64, 2, (size_t)cases[i].batch);
     }
     plan.compute_units = 64;
     const int32_t q_lens[] = { 100 }, kv_lens[] = { 100 };
     const clattn_launches launches = launches_of(&plan, 1, q_lens, kv_lens);
-    assert_int_equal(clattn_launches_row_tiles(&launches), 1);
+    assert_int_equal(clattn_launches_prefill_tiles(&launches), 1);
+}
+
+/* Of decode's groups each compute unit gets two. */
+static void groups_take_several_heads_in_turn(void **state)
+{
+    (void)state;
+    static const struct {
+        int32_t splits, heads;
+        size_t groups;
+    } cases[] = { { 1, 2, 4 }, { 2, 5, 4 }, { 4, 6, 8 }, { 5, 6, 10 } };
+    clattn_plan plan = hand_made_plan();
+    plan.problem.desc.kv_heads = 8;
+    plan.problem.group = 1;
+    plan.compute_units = 3;
+    plan.steps[CLATTN_STEP_DECODE].most_row_tiles = 6;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        const int32_t q_lens[] = { 1, 1 }, kv_lens[] = { 1, 512 * cases[i].splits };
+        const clattn_launches launches = launches_of(&plan, 2, q_lens, kv_lens);
+        assert_int_equal(clattn_launches_decode_heads(&launches), cases[i].heads);
+        expect_grid(&launches, CLATTN_STEP_DECODE, cases[i].groups * 128, 1, 2);
+    }
 }
 
 static void launches_only_what_there_is(void **state)
@@ -294,17 +316,12 @@ static void a_workspace_fits_the_address_space(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(divides_sequences_among_kernels),
-        cmocka_unit_test(groups_may_have_several_heads),
-        cmocka_unit_test(groups_take_several_tiles_of_rows),
-        cmocka_unit_test(launches_only_what_there_is),
-        cmocka_unit_test(counts_splits),
-        cmocka_unit_test(keeps_the_promise_of_min_q_len),
-        cmocka_unit_test(sums_of_ragged_lengths_have_their_limits),
-        cmocka_unit_test(uniform_batches_are_alike),
-        cmocka_unit_test(lengths_have_their_limits),
-        cmocka_unit_test(bounds_cover_every_step),
-        cmocka_unit_test(a_workspace_fits_the_address_space),
+        cmocka_unit_test(divides_sequences_among_kernels),   cmocka_unit_test(groups_may_have_several_heads),
+        cmocka_unit_test(groups_take_several_tiles_of_rows), cmocka_unit_test(groups_take_several_heads_in_turn),
+        cmocka_unit_test(launches_only_what_there_is),       cmocka_unit_test(counts_splits),
+        cmocka_unit_test(keeps_the_promise_of_min_q_len),    cmocka_unit_test(sums_of_ragged_lengths_have_their_limits),
+        cmocka_unit_test(uniform_batches_are_alike),         cmocka_unit_test(lengths_have_their_limits),
+        cmocka_unit_test(bounds_cover_every_step),           cmocka_unit_test(a_workspace_fits_the_address_space),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

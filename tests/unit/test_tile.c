@@ -334,6 +334,28 @@ static void sizes_are_the_kernels(void **state)
 }
 
 /* The formula's two sides and its rounding, where a row of tiles.def may not reach them. */
+/* 192 KiB of Q and O at most, eight tiles of rows at most, and of decode heads that lie together. */
+static void counts_tiles_of_rows_of_a_group(void **state)
+{
+    (void)state;
+    const clattn_tile lanes = { CLATTN_ALGORITHM_PREFILL, CLATTN_FRAGMENT_LANES, 0, { 8, 3, 64, 4, 4 } };
+    const clattn_tile dims = { CLATTN_ALGORITHM_DECODE, CLATTN_FRAGMENT_DIMS, 0, { 8, 16, 16, 32 } };
+    const clattn_tile scalar = { CLATTN_ALGORITHM_PREFILL, CLATTN_FRAGMENT_SCALAR, 0, { 8, 16, 4, 4, 16, 16 } };
+    const struct {
+        const clattn_tile *tile;
+        int32_t head_dim, v_head_dim, heads_together, most;
+    } cases[] = { { &lanes, 64, 64, 1, 8 },   { &lanes, 128, 128, 1, 8 }, { &lanes, 256, 256, 1, 4 },
+                  { &lanes, 576, 512, 1, 1 }, { &dims, 128, 128, 8, 8 },  { &dims, 128, 128, 32, 8 },
+                  { &dims, 128, 128, 3, 3 },  { &dims, 64, 64, 1, 1 },    { &dims, 256, 256, 8, 6 },
+                  { &scalar, 64, 64, 8, 1 } };
+    for (size_t i = 0; i < LENGTH(cases); i++) {
+        const clattn_tile_problem problem = { .head_dim = cases[i].head_dim,
+                                              .v_head_dim = cases[i].v_head_dim,
+                                              .heads_together = cases[i].heads_together };
+        assert_int_equal(clattn_tile_row_tiles(cases[i].tile, &problem), cases[i].most);
+    }
+}
+
 static void counts_local_bytes_of_any_tile(void **state)
 {
     (void)state;
@@ -678,6 +700,7 @@ int main(void)
         cmocka_unit_test(tensor_cores_have_defaults_for_all_they_take),
         cmocka_unit_test(heads_are_together),
         cmocka_unit_test(sizes_are_the_kernels),
+        cmocka_unit_test(counts_tiles_of_rows_of_a_group),
         cmocka_unit_test(counts_local_bytes_of_any_tile),
         cmocka_unit_test(parameters_divide_as_the_fragments_ask),
         cmocka_unit_test(rounds_dims_up_to_classes),
