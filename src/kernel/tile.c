@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* cl/frag_lanes.clh and cl/frag_dims.clh: FRAG_ROW_TILES_BYTES, and the most FRAG_ROW_TILES. */
+/* cl/row_tiles.clh: ROW_TILES_BYTES, and the most FRAG_ROW_TILES. */
 #define ROW_TILES_BYTES (192 * 1024)
 #define MOST_ROW_TILES  8
 /* Of the local memory of frag_nv_wgmma and frag_nv_mma. */
@@ -142,7 +142,7 @@ int32_t clattn_tile_rows(const clattn_tile *tile)
     }
 }
 
-/* cl/frag_lanes.clh and cl/frag_dims.clh: FRAG_ROW_TILES. Heads that do not lie together are read faster by themselves.
+/* cl/row_tiles.clh: FRAG_ROW_TILES. Heads that do not lie together are read faster by themselves.
  */
 int32_t clattn_tile_row_tiles(const clattn_tile *tile, const clattn_tile_problem *problem)
 {
