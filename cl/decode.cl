@@ -67,7 +67,7 @@ static inline int decode_head_groups(const attention_args *a)
 }
 
 /* The heads of a group attend a split, and are written. */
-static inline void decode_heads(const attention_args *a, const sequence *s, const index_arrays *indices,
+static inline void decode_split(const attention_args *a, const sequence *s, const index_arrays *indices,
                                 const hook_arrays *hooks, const attend_tensors *tensors, const decode_place *place,
                                 int head_group, __global const float *sinks, __global ELEMENT(O_STORAGE) *o,
                                 __global float *lse, __global float *workspace FRAG_LOCAL_PARAMETER)
@@ -76,16 +76,12 @@ static inline void decode_heads(const attention_args *a, const sequence *s, cons
     const int end = min(begin + a->split_size, s->kv_len);
 #ifdef FRAG_ROW_TILES
     const int groups = decode_head_groups(a);
-    const int first = a->kv_heads * head_group / groups, heads = a->kv_heads * (head_group + 1) / groups - first;
+    const int first = share_begin(a->kv_heads, head_group, groups);
+    const int heads = share_begin(a->kv_heads, head_group + 1, groups) - first;
     row_tile rows[FRAG_ROW_TILES];
     frag_room room;
     attend_step step;
-    step.a = a;
-    step.s = s;
-    step.indices = indices;
-    step.hooks = hooks;
-    step.tensors = tensors;
-    step.kv_head = first;
+    attend_step_init(&step, a, s, indices, hooks, tensors, first);
     attend_row_tiles(rows, &room, heads, &step, place->first_row, begin, end);
     NO_UNROLL for (int t = 0; t < heads; t++)
         decode_store(&rows[t].state, a, s, first + t, place, sinks, o, lse, workspace);
@@ -123,6 +119,6 @@ void clattn_decode(ATTEND_PARAMETERS,
         return;
 
     const decode_place place = { first_row, split, splits };
-    decode_heads(&args, &s, &indices, &hooks, &tensors, &place, head_group, sinks, o, lse,
+    decode_split(&args, &s, &indices, &hooks, &tensors, &place, head_group, sinks, o, lse,
                  workspace FRAG_LOCAL_ARGUMENT);
 }

@@ -2,9 +2,10 @@
 
 /* Prefill: many queries. FlashAttention-2 (arXiv 2307.08691): each tile of packed rows attends all its keys.
  *
- * ND-range: local (FRAG_LOCAL_SIZE, 1, 1); groups (row tiles of the longest sequence, kv_heads, batch), taken in an
- * order of the kernel's own. Tiles are taken from the last to the first, because under a causal mask the last have the
- * most keys. Groups past a sequence's rows, and those of decode's sequences, return at once.
+ * ND-range: local (FRAG_LOCAL_SIZE, 1, 1); groups (row tiles of the longest sequence, or with FRAG_ROW_TILES shares of
+ * up to prefill_tiles of them, kv_heads, batch), taken in an order of the kernel's own. Tiles are taken from the last to
+ * the first, because under a causal mask the last have the most keys. Groups past a sequence's rows, and those of
+ * decode's sequences, return at once.
  * Local memory: the fragment's. */
 
 #include "attend.clh"
@@ -40,16 +41,11 @@ static inline void prefill_rows(const attention_args *a, const sequence *s, cons
     const int group = groups - 1 - from_last;
     if (group < 0)
         return;
-    const int first = (int)((long)tiles * group / groups), end = (int)((long)tiles * (group + 1) / groups);
+    const int first = share_begin(tiles, group, groups), end = share_begin(tiles, group + 1, groups);
     row_tile rows[FRAG_ROW_TILES];
     frag_room room;
     attend_step step;
-    step.a = a;
-    step.s = s;
-    step.indices = indices;
-    step.hooks = hooks;
-    step.tensors = tensors;
-    step.kv_head = kv_head;
+    attend_step_init(&step, a, s, indices, hooks, tensors, kv_head);
     attend_row_tiles(rows, &room, end - first, &step, first * FRAG_TILE_ROWS, 0, s->kv_len);
     NO_UNROLL for (int t = first; t < end; t++)
         attend_store(&rows[t - first].state, a, s, kv_head, t * FRAG_TILE_ROWS, sinks, o, lse);

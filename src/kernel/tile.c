@@ -142,8 +142,7 @@ int32_t clattn_tile_rows(const clattn_tile *tile)
     }
 }
 
-/* cl/row_tiles.clh: FRAG_ROW_TILES. Heads that do not lie together are read faster by themselves.
- */
+/* cl/row_tiles.clh: FRAG_ROW_TILES; and heads that do not lie together are read faster by themselves. */
 int32_t clattn_tile_row_tiles(const clattn_tile *tile, const clattn_tile_problem *problem)
 {
     if (tile->fragment != CLATTN_FRAGMENT_LANES && tile->fragment != CLATTN_FRAGMENT_DIMS)

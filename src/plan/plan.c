@@ -359,7 +359,8 @@ static clattn_status build(clattn_device *device, const clattn_attention_desc *d
     if (!plan)
         return clattn_fail(CLATTN_OUT_OF_MEMORY, "no memory for a plan");
     plan->device = clattn_device_retain(device);
-    plan->compute_units = clattn_device_probed(device)->compute_units;
+    const uint32_t compute_units = clattn_device_probed(device)->compute_units;
+    plan->compute_units = compute_units > 0 ? compute_units : 1;
     plan->serial = clattn_device_next_serial(device);
     const clattn_status status = fill_plan(plan, desc, params, proven);
     if (status != CLATTN_OK) {

@@ -68,10 +68,11 @@ typedef struct clattn_launches {
     const clattn_plan *plan; /* that it was made for */
     uint64_t serial;         /* of that plan: another may come to lie at its address */
     int32_t batch;
-    int32_t q_len, kv_len; /* of uniform sequences; the largest otherwise */
-    int32_t prefill_rows;  /* most packed rows of a prefill sequence; 0: no prefill */
-    int32_t decode_rows;   /* most packed rows of a decode sequence; 0: no decode */
-    int32_t splits;        /* of the longest decode sequence; 1: no combine */
+    int32_t q_len, kv_len;                      /* of uniform sequences; the largest otherwise */
+    int32_t prefill_rows;                       /* most packed rows of a prefill sequence; 0: no prefill */
+    int32_t decode_rows;                        /* most packed rows of a decode sequence; 0: no decode */
+    int32_t splits;                             /* of the longest decode sequence; 1: no combine */
+    bool q_lens_are_bounds, kv_lens_are_bounds; /* the device's own may be shorter */
 } clattn_launches;
 
 /* The launches of any step within the plan's bounds. */

@@ -55,7 +55,10 @@ clattn_launches clattn_launches_of_bounds(const clattn_plan *plan)
                                  .batch = desc->max_batch,
                                  .q_len = desc->max_q_len,
                                  .kv_len = desc->max_kv_len,
-                                 .splits = 1 };
+                                 .splits = 1,
+                                 .q_lens_are_bounds = desc->q_length_mode == CLATTN_LENGTH_RAGGED,
+                                 .kv_lens_are_bounds = desc->kv_length_mode != CLATTN_LENGTH_UNIFORM ||
+                                                       desc->has_kv_lens || desc->kv_mode == CLATTN_KV_PAGE_LIST };
     if (desc->max_batch == 0)
         return launches;
     add_sequence(&launches, desc->max_q_len, desc->max_kv_len);
@@ -177,27 +180,31 @@ static size_t row_tiles(const clattn_step *step, int32_t rows)
 }
 
 /* How many of `tiles` tiles of rows a group takes, so that there are `per_unit` groups for each compute unit. */
-static int32_t tiles_of_a_group(const clattn_plan *plan, clattn_step_kind kind, int64_t tiles, int64_t per_unit)
+static int32_t tiles_of_a_group(const clattn_plan *plan, clattn_step_kind kind, double tiles, int per_unit)
 {
     const int32_t most = plan->steps[kind].most_row_tiles;
-    const int64_t spread = tiles / (plan->compute_units * per_unit);
-    return spread < 1 ? 1 : spread > most ? most : (int32_t)spread;
+    const double spread = tiles / plan->compute_units / per_unit;
+    return spread < 2 ? 1 : spread > most ? most : (int32_t)spread;
 }
 
+/* Where the device's lengths may be shorter than the bounds, a sequence is sure of one tile of rows only. */
 int32_t clattn_launches_prefill_tiles(const clattn_launches *launches)
 {
     const clattn_plan *plan = launches->plan;
-    const int64_t heads = (int64_t)launches->batch * plan->problem.desc.kv_heads;
-    const int64_t tiles = (int64_t)row_tiles(&plan->steps[CLATTN_STEP_PREFILL], launches->prefill_rows) * heads;
-    return tiles_of_a_group(plan, CLATTN_STEP_PREFILL, tiles, PREFILL_GROUPS_PER_UNIT);
+    const double heads = (double)launches->batch * plan->problem.desc.kv_heads;
+    const size_t tiles = row_tiles(&plan->steps[CLATTN_STEP_PREFILL], launches->prefill_rows);
+    return tiles_of_a_group(plan, CLATTN_STEP_PREFILL, launches->q_lens_are_bounds ? heads : heads * (double)tiles,
+                            PREFILL_GROUPS_PER_UNIT);
 }
 
+/* And of one split. */
 int32_t clattn_launches_decode_heads(const clattn_launches *launches)
 {
     const clattn_plan *plan = launches->plan;
-    const int64_t heads = (int64_t)launches->batch * launches->splits * plan->problem.desc.kv_heads;
-    const int64_t tiles = (int64_t)row_tiles(&plan->steps[CLATTN_STEP_DECODE], launches->decode_rows) * heads;
-    return tiles_of_a_group(plan, CLATTN_STEP_DECODE, tiles, DECODE_GROUPS_PER_UNIT);
+    const double heads = (double)launches->batch * plan->problem.desc.kv_heads;
+    const double tiles = heads * (double)row_tiles(&plan->steps[CLATTN_STEP_DECODE], launches->decode_rows);
+    return tiles_of_a_group(plan, CLATTN_STEP_DECODE, launches->kv_lens_are_bounds ? tiles : tiles * launches->splits,
+                            DECODE_GROUPS_PER_UNIT);
 }
 
 static size_t in_groups(size_t count, int32_t a_group)

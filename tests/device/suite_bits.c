@@ -135,6 +135,8 @@ void suite_bits(harness *h)
     }
     /* A uniform batch against its own kind alone. */
     check_same(h, "q=37,kv=203,hq=4,hk=2,d=64,dv=64", "batch=3,q=37,kv=203,hq=4,hk=2,d=64,dv=64,slack=9", 2);
+    check_same(h, "q=1,kv=777,hq=16,hk=8,d=64,dv=64",
+               "batch=3,kvmode=per_sequence,q=1,kv=777,hq=16,hk=8,d=64,dv=64,slack=9", 2);
     check_same(h, "q=1,kv=777,hq=4,hk=2,d=64,dv=64",
                "batch=3,kvmode=per_sequence,q=1,kv=777,hq=4,hk=2,d=64,dv=64,slack=9", 2);
 }

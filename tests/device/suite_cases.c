@@ -73,7 +73,7 @@ static const covering_factor compiled[] = {
 
 static const covering_factor arguments[] = {
     { { "batch=1", "batch=2", "batch=3" } },
-    { { "hq=1,hk=1", "hq=3,hk=3", "hq=6,hk=2", "hq=7,hk=1", "hq=16,hk=1" } },
+    { { "hq=1,hk=1", "hq=5,hk=5", "hq=6,hk=2", "hq=7,hk=1", "hq=16,hk=1" } },
     { { "q=1,kv=1", "q=1,kv=203", "q=5,kv=97", "q=37,kv=37", "q=70,kv=131", "q=131,kv=70", "q=2,kv=513" } },
     { { "qmode=uniform,kvmode=uniform,layout=bshd", "qmode=uniform,kvmode=uniform,layout=bhsd",
         "qmode=uniform,kvmode=uniform,layout=qkv", "qmode=uniform,kvmode=per_sequence,layout=bshd",

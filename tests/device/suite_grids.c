@@ -109,6 +109,7 @@ void suite_shapes(harness *h)
         "lens=2048:1+2048:1+766:2+1024:512,hq=2,hk=1,d=128,dv=128", /* FlashInfer's mixed batches */
         "layout=mla,hq=16,hk=1,d=576,dv=512,q=1,kv=300,kvmode=per_sequence,batch=3,mix=1", /* DeepSeek's decode */
         "hq=4,hk=4,d=192,dv=128,q=65,kv=65,causal=1",                                      /* and its prefill */
+        "hq=50000,hk=50000,d=16,dv=16,q=1,kv=2,layout=bhsd",                               /* numbers past 2^31 */
     };
     enum { DRAWN = 3 };
     const test_case base = case_default();
@@ -146,7 +147,7 @@ void suite_tiles(harness *h)
     };
     static const char *const decode_lines[] = {
         "q=1,kv=700,d=64,dv=64,hq=5,hk=1,split=192",
-        "q=3,kv=131,d=33,dv=48,hq=2,hk=1,causal=1,qt=f16,kt=f16,vt=f16,ot=f16,values=poison",
+        "q=3,kv=131,d=33,dv=48,hq=8,hk=4,causal=1,qt=f16,kt=f16,vt=f16,ot=f16,values=poison",
         "q=1,kv=131,d=96,dv=112,hq=7,hk=1,mask=bool,softcap=9,sinks=1,qt=bf16,kt=bf16,vt=bf16,ot=bf16",
     };
     const int start = (int)ref_random_range(&h->draws, 0, LENGTH(prefill_lines) - 1);

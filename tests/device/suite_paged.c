@@ -119,6 +119,26 @@ static const char *const edge_lines[] = {
     "kvform=table,q=1,kv=700,page=16,wmode=lr,wl=50,wr=0,holes=some,values=poison,split=192",
 };
 
+/* Heads in turn: hooks, scales and pages of their own, numbers that groups do not divide, several tiles of rows. */
+static const char *const turn_lines[] = {
+    "hq=16,hk=4,split=160,holes=some,values=poison",
+    "hq=14,hk=7,split=192,lens=1:701+2:65+1:1,kvmode=per_sequence,holes=bad",
+    "hq=18,hk=9,page=7,sched=0",
+    "hq=12,hk=6,kvform=heads,split=192",
+    "hq=16,hk=8,pform=head,split=192",
+    "hq=8,hk=8,kvform=dense,layout=bshd,split=192",
+    "hq=8,hk=8,kvform=dense,layout=bhsd,split=192",
+    "hq=20,hk=4,q=3,dtile=lanes8_rows4_keys16_db16,wmode=lr,wl=150,wr=0,alibi=1",
+    "hq=8,hk=4,mask=bool,mform=hqk,softcap=15,sinks=1,values=nan",
+};
+
+static void run_turns(harness *h, const char *types)
+{
+    char line[160];
+    snprintf(line, sizeof(line), "q=1,kv=701,kvform=table,page=16,frag=frag_lanes,%s", types);
+    run_lines(h, line, turn_lines, LENGTH(turn_lines));
+}
+
 void suite_paged(harness *h)
 {
     const covering_factor lanes = draw_values(h, &programs_of_lanes, FIRST_KEPT, KEPT, 1);
@@ -129,6 +149,9 @@ void suite_paged(harness *h)
     run_as_dense(h, "frag_lanes", "d=64,dv=64,kt=q8_0,vt=q4_0");
     run_as_dense(h, "frag_scalar", "d=64,dv=40,qt=bf16,kt=q8_0,vt=bf16,ot=bf16");
     run_lines(h, "hq=4,hk=2,d=64,dv=64,frag=frag_lanes", edge_lines, LENGTH(edge_lines));
+    run_turns(h, "d=64,dv=96,qt=f16,kt=fp8,vt=q8_0,ot=f16");
+    if (h->full)
+        run_turns(h, "d=32,dv=64,qt=f32,kt=q4_0,vt=fp8,ot=f32");
     run_lines(h, "hq=4,hk=2,d=64,dv=40,frag=frag_scalar,qt=bf16,kt=q8_0,vt=bf16,ot=bf16", edge_lines,
               LENGTH(edge_lines));
 }

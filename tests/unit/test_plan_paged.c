@@ -287,9 +287,10 @@ static void blocks_divide_head_dims(void **state)
 static clattn_plan plan_of(const clattn_attention_desc *desc)
 {
     static const clattn_tile decode = { CLATTN_ALGORITHM_DECODE, CLATTN_FRAGMENT_SCALAR, 0, { 8, 16, 1, 8, 16, 8 } };
-    clattn_plan plan = { .serial = 77, .decode_max_rows = 16, .split_size = 512 };
+    clattn_plan plan = { .serial = 77, .compute_units = 1, .decode_max_rows = 16, .split_size = 512 };
     assert_int_equal(clattn_problem_init(&plan.problem, desc), CLATTN_OK);
-    plan.steps[CLATTN_STEP_DECODE] = (clattn_step){ .present = true, .tile = decode, .local_size = 128 };
+    plan.steps[CLATTN_STEP_DECODE] =
+        (clattn_step){ .present = true, .tile = decode, .local_size = 128, .most_row_tiles = 1 };
     return plan;
 }
 
