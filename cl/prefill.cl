@@ -3,8 +3,8 @@
 /* Prefill: many queries. FlashAttention-2 (arXiv 2307.08691): each tile of packed rows attends all its keys.
  *
  * ND-range: local (FRAG_LOCAL_SIZE, 1, 1); groups (row tiles of the longest sequence, or with FRAG_ROW_TILES shares of
- * up to prefill_tiles of them, kv_heads, batch), taken in an order of the kernel's own. Tiles are taken from the last to
- * the first, because under a causal mask the last have the most keys. Groups past a sequence's rows, and those of
+ * up to prefill_tiles of them, kv_heads, batch), taken in an order of the kernel's own. Tiles are taken from the last
+ * to the first, because under a causal mask the last have the most keys. Groups past a sequence's rows, and those of
  * decode's sequences, return at once.
  * Local memory: the fragment's. */
 
