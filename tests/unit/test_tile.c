@@ -333,7 +333,6 @@ static void sizes_are_the_kernels(void **state)
     }
 }
 
-/* The formula's two sides and its rounding, where a row of tiles.def may not reach them. */
 /* 192 KiB of Q and O at most, eight tiles of rows at most, and of decode heads that lie together. */
 static void counts_tiles_of_rows_of_a_group(void **state)
 {
@@ -356,6 +355,7 @@ static void counts_tiles_of_rows_of_a_group(void **state)
     }
 }
 
+/* The formula's two sides and its rounding, where a row of tiles.def may not reach them. */
 static void counts_local_bytes_of_any_tile(void **state)
 {
     (void)state;
