@@ -72,6 +72,8 @@ typedef struct clattn_launches {
     int32_t prefill_rows;                       /* most packed rows of a prefill sequence; 0: no prefill */
     int32_t decode_rows;                        /* most packed rows of a decode sequence; 0: no decode */
     int32_t splits;                             /* of the longest decode sequence; 1: no combine */
+    int64_t prefill_tiles;                      /* tiles of rows of all prefill sequences, of one kv head */
+    int64_t decode_tiles;                       /* the same of decode, of all splits */
     bool q_lens_are_bounds, kv_lens_are_bounds; /* the device's own may be shorter */
 } clattn_launches;
 

@@ -24,27 +24,40 @@ static int32_t larger(int32_t a, int32_t b)
     return a > b ? a : b;
 }
 
-/* Adds a sequence of these lengths to the launches; cl/prefill.cl and cl/decode.cl divide the sequences alike. */
-static void add_sequence(clattn_launches *launches, int32_t q_len, int32_t kv_len)
+/* Tiles that so many rows of a kv head are. */
+static int64_t row_tiles(const clattn_step *step, int32_t rows)
+{
+    return step->present ? ((int64_t)rows + clattn_tile_rows(&step->tile) - 1) / clattn_tile_rows(&step->tile) : 0;
+}
+
+/* Adds `count` sequences of these lengths to the launches; cl/prefill.cl and cl/decode.cl divide the sequences alike.
+ * Lengths that are bounds count as one tile of rows, and as one split: they may be no more. */
+static void add_sequences(clattn_launches *launches, int32_t count, int32_t q_len, int32_t kv_len)
 {
     const clattn_plan *plan = launches->plan;
     const int32_t rows = q_len * plan->problem.group;
-    if (rows > plan->decode_max_rows) {
+    const bool is_decode = rows <= plan->decode_max_rows;
+    const int64_t tiles = row_tiles(&plan->steps[is_decode ? CLATTN_STEP_DECODE : CLATTN_STEP_PREFILL], rows);
+    const int64_t counted = launches->q_lens_are_bounds && tiles > 1 ? 1 : tiles;
+    if (!is_decode) {
         launches->prefill_rows = larger(launches->prefill_rows, rows);
+        launches->prefill_tiles += count * counted;
     } else if (rows > 0) {
+        const int32_t splits = splits_of(plan, kv_len);
         launches->decode_rows = larger(launches->decode_rows, rows);
-        launches->splits = larger(launches->splits, splits_of(plan, kv_len));
+        launches->splits = larger(launches->splits, splits);
+        launches->decode_tiles += count * counted * (launches->kv_lens_are_bounds ? 1 : splits);
     }
 }
 
-/* Adds the sequence with the most work that decode may get. */
-static void add_largest_decode(clattn_launches *launches)
+/* Adds as many sequences with the most work that decode may get as the batch may have. */
+static void add_largest_decodes(clattn_launches *launches)
 {
     const clattn_plan *plan = launches->plan;
     const int32_t most = plan->decode_max_rows / plan->problem.group;
     const int32_t bound = plan->problem.desc.max_q_len;
     if (plan->steps[CLATTN_STEP_DECODE].present)
-        add_sequence(launches, most < bound ? most : bound, plan->problem.desc.max_kv_len);
+        add_sequences(launches, launches->batch, most < bound ? most : bound, plan->problem.desc.max_kv_len);
 }
 
 clattn_launches clattn_launches_of_bounds(const clattn_plan *plan)
@@ -57,13 +70,12 @@ clattn_launches clattn_launches_of_bounds(const clattn_plan *plan)
                                  .kv_len = desc->max_kv_len,
                                  .splits = 1,
                                  .q_lens_are_bounds = desc->q_length_mode == CLATTN_LENGTH_RAGGED,
-                                 .kv_lens_are_bounds = desc->kv_length_mode != CLATTN_LENGTH_UNIFORM ||
-                                                       desc->has_kv_lens || desc->kv_mode == CLATTN_KV_PAGE_LIST };
+                                 .kv_lens_are_bounds = desc->kv_length_mode != CLATTN_LENGTH_UNIFORM };
     if (desc->max_batch == 0)
         return launches;
-    add_sequence(&launches, desc->max_q_len, desc->max_kv_len);
+    add_sequences(&launches, desc->max_batch, desc->max_q_len, desc->max_kv_len);
     if (desc->q_length_mode == CLATTN_LENGTH_RAGGED)
-        add_largest_decode(&launches);
+        add_largest_decodes(&launches);
     return launches;
 }
 
@@ -71,7 +83,7 @@ clattn_status clattn_workspace_of_bounds(const clattn_plan *plan, size_t *size)
 {
     clattn_launches launches = { .plan = plan, .batch = plan->problem.desc.max_batch, .splits = 1 };
     if (launches.batch > 0)
-        add_largest_decode(&launches);
+        add_largest_decodes(&launches);
     const size_t factors[] = {
         (size_t)launches.batch,  (size_t)plan->problem.desc.kv_heads,       (size_t)launches.decode_rows,
         (size_t)launches.splits, (size_t)plan->problem.desc.v_head_dim + 2, sizeof(float)
@@ -140,6 +152,7 @@ clattn_status clattn_launches_of_lengths(const clattn_plan *plan, const clattn_l
     if (uniform)
         CLATTN_TRY(check_sequence(desc, lengths, 0, lengths->q_len, lengths->kv_len));
     clattn_launches launches = { .plan = plan, .serial = plan->serial, .batch = lengths->batch, .splits = 1 };
+    const int32_t alike = uniform ? lengths->batch : 1;
     int64_t q_tokens = 0, kv_tokens = 0;
     for (int32_t b = 0; b < (uniform && lengths->batch > 1 ? 1 : lengths->batch); b++) {
         const int32_t q_len = lengths->q_lens ? lengths->q_lens[b] : lengths->q_len;
@@ -147,11 +160,10 @@ clattn_status clattn_launches_of_lengths(const clattn_plan *plan, const clattn_l
         CLATTN_TRY(check_sequence(desc, lengths, b, q_len, kv_len));
         launches.q_len = larger(launches.q_len, q_len);
         launches.kv_len = larger(launches.kv_len, kv_len);
-        add_sequence(&launches, q_len, kv_len);
+        add_sequences(&launches, alike, q_len, kv_len);
         q_tokens += q_len;
         kv_tokens += kv_len;
     }
-    const int64_t alike = uniform ? lengths->batch : 1;
     CLATTN_TRY(check_tokens("q_lens", q_tokens * alike, desc->q_length_mode == CLATTN_LENGTH_RAGGED, "max_q_tokens",
                             desc->max_q_tokens));
     CLATTN_TRY(check_tokens("kv_lens", kv_tokens * alike, desc->kv_length_mode == CLATTN_LENGTH_RAGGED, "max_kv_tokens",
@@ -174,37 +186,23 @@ bool clattn_launches_step(const clattn_launches *launches, clattn_step_kind kind
     }
 }
 
-static size_t row_tiles(const clattn_step *step, int32_t rows)
-{
-    return ((size_t)rows + clattn_tile_rows(&step->tile) - 1) / clattn_tile_rows(&step->tile);
-}
-
-/* How many of `tiles` tiles of rows a group takes, so that there are `per_unit` groups for each compute unit. */
-static int32_t tiles_of_a_group(const clattn_plan *plan, clattn_step_kind kind, double tiles, int per_unit)
+/* How many of `tiles` tiles of rows of each kv head a group takes, so that there are `per_unit` groups for each compute
+ * unit. */
+static int32_t tiles_of_a_group(const clattn_plan *plan, clattn_step_kind kind, int64_t tiles, int per_unit)
 {
     const int32_t most = plan->steps[kind].most_row_tiles;
-    const double spread = tiles / plan->compute_units / per_unit;
+    const double spread = (double)tiles * plan->problem.desc.kv_heads / plan->compute_units / per_unit;
     return spread < 2 ? 1 : spread > most ? most : (int32_t)spread;
 }
 
-/* Where the device's lengths may be shorter than the bounds, a sequence is sure of one tile of rows only. */
 int32_t clattn_launches_prefill_tiles(const clattn_launches *launches)
 {
-    const clattn_plan *plan = launches->plan;
-    const double heads = (double)launches->batch * plan->problem.desc.kv_heads;
-    const size_t tiles = row_tiles(&plan->steps[CLATTN_STEP_PREFILL], launches->prefill_rows);
-    return tiles_of_a_group(plan, CLATTN_STEP_PREFILL, launches->q_lens_are_bounds ? heads : heads * (double)tiles,
-                            PREFILL_GROUPS_PER_UNIT);
+    return tiles_of_a_group(launches->plan, CLATTN_STEP_PREFILL, launches->prefill_tiles, PREFILL_GROUPS_PER_UNIT);
 }
 
-/* And of one split. */
 int32_t clattn_launches_decode_heads(const clattn_launches *launches)
 {
-    const clattn_plan *plan = launches->plan;
-    const double heads = (double)launches->batch * plan->problem.desc.kv_heads;
-    const double tiles = heads * (double)row_tiles(&plan->steps[CLATTN_STEP_DECODE], launches->decode_rows);
-    return tiles_of_a_group(plan, CLATTN_STEP_DECODE, launches->kv_lens_are_bounds ? tiles : tiles * launches->splits,
-                            DECODE_GROUPS_PER_UNIT);
+    return tiles_of_a_group(launches->plan, CLATTN_STEP_DECODE, launches->decode_tiles, DECODE_GROUPS_PER_UNIT);
 }
 
 static size_t in_groups(size_t count, int32_t a_group)
@@ -220,10 +218,10 @@ void clattn_launches_grid(const clattn_launches *launches, clattn_step_kind kind
     if (kind == CLATTN_STEP_DECODE) {
         const int32_t heads = clattn_tile_heads(&step->tile) * clattn_launches_decode_heads(launches);
         groups = (size_t)launches->splits * in_groups(kv_heads, heads);
-        second = row_tiles(step, launches->decode_rows);
+        second = (size_t)row_tiles(step, launches->decode_rows);
     }
     if (kind == CLATTN_STEP_PREFILL)
-        groups = in_groups(row_tiles(step, launches->prefill_rows), clattn_launches_prefill_tiles(launches));
+        groups = in_groups((size_t)row_tiles(step, launches->prefill_rows), clattn_launches_prefill_tiles(launches));
     global[0] = groups * step->local_size;
     global[1] = second;
     global[2] = (size_t)launches->batch;

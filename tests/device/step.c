@@ -87,7 +87,7 @@ bool step_plan(const harness *h, problem *p, clattn_plan **plan, outcome *out)
     }
     if (!outcome_ok(out, status, "clattn_plan_create"))
         return false;
-    (*plan)->compute_units = 1; /* groups take as much as they may, however many the machine has */
+    (*plan)->compute_units = 1; /* groups take all that so few tiles let them, however many units there are */
     p->workspace_size = clattn_plan_workspace_size(*plan);
     return add_workspace(h, p, out);
 }

@@ -111,30 +111,27 @@ static void groups_take_several_tiles_of_rows(void **state)
 {
     (void)state;
     static const struct {
-        int32_t batch, q_len, row_tiles;
+        int32_t q_lens[4], tiles;
         size_t groups;
     } cases[] = {
-        { 1, 5, 1, 1 },   /* 20 rows: one tile of 24 */
-        { 1, 24, 1, 4 },  /* 4 tiles of each of 2 heads: 8 groups */
-        { 2, 24, 2, 2 },  /* 16 tiles */
-        { 4, 24, 4, 1 },  /* 32 */
-        { 4, 96, 5, 4 },  /* 128 tiles could make groups of 16; a tile of this kind allows 5 */
-        { 4, 100, 5, 4 }, /* 17 tiles a head: 4 groups of up to 5 */
-        { 0, 100, 1, 17 },
+        { { 5, 0, 0, 0 }, 1, 1 },     /* 20 rows: one tile of 24 */
+        { { 24, 0, 0, 0 }, 1, 4 },    /* 4 tiles of each of 2 heads: 8 groups */
+        { { 24, 24, 0, 0 }, 2, 2 },   /* 16 tiles */
+        { { 24, 24, 24, 24 }, 4, 1 }, /* 32 */
+        { { 96, 96, 96, 96 }, 5, 4 }, /* 128 tiles could make groups of 16; a tile of this kind allows 5 */
+        { { 100, 1, 1, 4 }, 4, 5 },   /* 17 tiles a head; decode's sequences are no work for prefill */
+        { { 1, 1, 1, 100 }, 4, 5 },
     };
     clattn_plan plan = hand_made_plan();
     plan.steps[CLATTN_STEP_PREFILL].most_row_tiles = 5;
+    const int32_t kv_lens[] = { 1, 1, 1, 1 };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        const int32_t q_len = cases[i].q_len, kv_len = 1;
-        const int32_t q_lens[] = { q_len, q_len, q_len, q_len }, kv_lens[] = { kv_len, kv_len, kv_len, kv_len };
-        clattn_launches launches = launches_of(&plan, 4, q_lens, kv_lens);
-        launches.batch = cases[i].batch;
-        assert_int_equal(clattn_launches_prefill_tiles(&launches), cases[i].row_tiles);
-        expect_grid(&launches, CLATTN_STEP_PREFILL, cases[i].groups * 64, 2, (size_t)cases[i].batch);
+        const clattn_launches launches = launches_of(&plan, 4, cases[i].q_lens, kv_lens);
+        assert_int_equal(clattn_launches_prefill_tiles(&launches), cases[i].tiles);
+        expect_grid(&launches, CLATTN_STEP_PREFILL, cases[i].groups * 64, 2, 4);
     }
     plan.compute_units = 64;
-    const int32_t q_lens[] = { 100 }, kv_lens[] = { 100 };
-    const clattn_launches launches = launches_of(&plan, 1, q_lens, kv_lens);
+    const clattn_launches launches = launches_of(&plan, 4, cases[4].q_lens, kv_lens);
     assert_int_equal(clattn_launches_prefill_tiles(&launches), 1);
 }
 
@@ -143,20 +140,44 @@ static void groups_take_several_heads_in_turn(void **state)
 {
     (void)state;
     static const struct {
-        int32_t splits, heads;
+        int32_t splits[2], heads;
         size_t groups;
-    } cases[] = { { 1, 2, 4 }, { 2, 5, 4 }, { 4, 6, 8 }, { 5, 6, 10 } };
+    } cases[] = { { { 1, 1 }, 2, 4 }, { { 1, 2 }, 4, 4 }, { { 2, 2 }, 5, 4 }, { { 4, 1 }, 6, 8 }, { { 5, 5 }, 6, 10 } };
     clattn_plan plan = hand_made_plan();
     plan.problem.desc.kv_heads = 8;
     plan.problem.group = 1;
     plan.compute_units = 3;
     plan.steps[CLATTN_STEP_DECODE].most_row_tiles = 6;
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        const int32_t q_lens[] = { 1, 1 }, kv_lens[] = { 1, 512 * cases[i].splits };
+        const int32_t q_lens[] = { 1, 1 }, kv_lens[] = { 512 * cases[i].splits[0], 512 * cases[i].splits[1] };
         const clattn_launches launches = launches_of(&plan, 2, q_lens, kv_lens);
         assert_int_equal(clattn_launches_decode_heads(&launches), cases[i].heads);
         expect_grid(&launches, CLATTN_STEP_DECODE, cases[i].groups * 128, 1, 2);
     }
+}
+
+/* Without a schedule lengths that the device has may be short, and groups stay small; those that are known do not. */
+static void bounds_of_unknown_lengths_count_little(void **state)
+{
+    (void)state;
+    clattn_plan ragged = hand_made_plan(), uniform = uniform_plan();
+    ragged.steps[CLATTN_STEP_PREFILL].most_row_tiles = uniform.steps[CLATTN_STEP_PREFILL].most_row_tiles = 5;
+    ragged.steps[CLATTN_STEP_DECODE].most_row_tiles = uniform.steps[CLATTN_STEP_DECODE].most_row_tiles = 2;
+    uniform.problem.desc.max_q_len = 4; /* decode */
+    clattn_plan per_sequence = uniform;
+    per_sequence.problem.desc.kv_length_mode = CLATTN_LENGTH_PER_SEQUENCE;
+    per_sequence.compute_units = uniform.compute_units = 8;
+    clattn_launches launches = clattn_launches_of_bounds(&ragged);
+    assert_int_equal(clattn_launches_prefill_tiles(&launches), 1);
+    assert_int_equal(clattn_launches_decode_heads(&launches), 2);
+    launches = clattn_launches_of_bounds(&uniform);
+    assert_int_equal(clattn_launches_decode_heads(&launches), 2);
+    launches = clattn_launches_of_bounds(&per_sequence);
+    assert_int_equal(clattn_launches_decode_heads(&launches), 1);
+    uniform.problem.desc.max_q_len = 100;
+    uniform.compute_units = 2;
+    launches = clattn_launches_of_bounds(&uniform);
+    assert_int_equal(clattn_launches_prefill_tiles(&launches), 5);
 }
 
 static void launches_only_what_there_is(void **state)
@@ -316,12 +337,19 @@ static void a_workspace_fits_the_address_space(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(divides_sequences_among_kernels),   cmocka_unit_test(groups_may_have_several_heads),
-        cmocka_unit_test(groups_take_several_tiles_of_rows), cmocka_unit_test(groups_take_several_heads_in_turn),
-        cmocka_unit_test(launches_only_what_there_is),       cmocka_unit_test(counts_splits),
-        cmocka_unit_test(keeps_the_promise_of_min_q_len),    cmocka_unit_test(sums_of_ragged_lengths_have_their_limits),
-        cmocka_unit_test(uniform_batches_are_alike),         cmocka_unit_test(lengths_have_their_limits),
-        cmocka_unit_test(bounds_cover_every_step),           cmocka_unit_test(a_workspace_fits_the_address_space),
+        cmocka_unit_test(divides_sequences_among_kernels),
+        cmocka_unit_test(groups_may_have_several_heads),
+        cmocka_unit_test(groups_take_several_tiles_of_rows),
+        cmocka_unit_test(groups_take_several_heads_in_turn),
+        cmocka_unit_test(bounds_of_unknown_lengths_count_little),
+        cmocka_unit_test(launches_only_what_there_is),
+        cmocka_unit_test(counts_splits),
+        cmocka_unit_test(keeps_the_promise_of_min_q_len),
+        cmocka_unit_test(sums_of_ragged_lengths_have_their_limits),
+        cmocka_unit_test(uniform_batches_are_alike),
+        cmocka_unit_test(lengths_have_their_limits),
+        cmocka_unit_test(bounds_cover_every_step),
+        cmocka_unit_test(a_workspace_fits_the_address_space),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
