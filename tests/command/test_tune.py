@@ -290,8 +290,8 @@ def check_interrupted_twice(report, place):
 # each default among them, are sound.
 FAULTS = {
     "gather": {"crash": "tokens64", "hang": "tokens32", "wrong": "tokens8", "die": "tokens4", "zero": "tokens2"},
-    "decode": {"wrong": "lanes16", "crash": "keys64", "hang": "keys128", "zero": "keys16"},
-    "attention": {"fast": "vectors2", "crash": "vectors1", "wrong": "keys64", "hang": "keys48"},
+    "decode": {"wrong": "lanes16", "crash": "keys64", "hang": "keys128", "zero": "keys32"},
+    "attention": {"fast": "vectors2", "crash": "vectors1", "wrong": "keys96", "hang": "keys48"},
 }
 OUTCOMES = {"crash": "crashed", "die": "crashed", "hang": "timed out", "wrong": "wrong"}
 CLOCK_FAULTS = {"zero": "times of events are zero", "fast": "less than a twentieth"}
