@@ -13,9 +13,14 @@ _Static_assert(sizeof(clattn_launches) <= sizeof(clattn_schedule), "a clattn_sch
 #define PREFILL_GROUPS_PER_UNIT 4
 #define DECODE_GROUPS_PER_UNIT  2
 
+static int64_t in_groups(int64_t count, int32_t a_group)
+{
+    return (count + a_group - 1) / a_group;
+}
+
 static int32_t splits_of(const clattn_plan *plan, int32_t kv_len)
 {
-    const int32_t splits = (int32_t)(((int64_t)kv_len + plan->split_size - 1) / plan->split_size);
+    const int32_t splits = (int32_t)in_groups(kv_len, plan->split_size);
     return splits > 1 ? splits : 1;
 }
 
@@ -27,7 +32,7 @@ static int32_t larger(int32_t a, int32_t b)
 /* Tiles that so many rows of a kv head are. */
 static int64_t row_tiles(const clattn_step *step, int32_t rows)
 {
-    return step->present ? ((int64_t)rows + clattn_tile_rows(&step->tile) - 1) / clattn_tile_rows(&step->tile) : 0;
+    return step->present ? in_groups(rows, clattn_tile_rows(&step->tile)) : 0;
 }
 
 /* Adds `count` sequences of these lengths to the launches; cl/prefill.cl and cl/decode.cl divide the sequences alike.
@@ -205,11 +210,6 @@ int32_t clattn_launches_decode_heads(const clattn_launches *launches)
     return tiles_of_a_group(launches->plan, CLATTN_STEP_DECODE, launches->decode_tiles, DECODE_GROUPS_PER_UNIT);
 }
 
-static size_t in_groups(size_t count, int32_t a_group)
-{
-    return (count + (size_t)a_group - 1) / (size_t)a_group;
-}
-
 void clattn_launches_grid(const clattn_launches *launches, clattn_step_kind kind, size_t global[3])
 {
     const clattn_step *step = &launches->plan->steps[kind];
@@ -217,11 +217,11 @@ void clattn_launches_grid(const clattn_launches *launches, clattn_step_kind kind
     size_t groups = (size_t)launches->decode_rows, second = kv_heads;
     if (kind == CLATTN_STEP_DECODE) {
         const int32_t heads = clattn_tile_heads(&step->tile) * clattn_launches_decode_heads(launches);
-        groups = (size_t)launches->splits * in_groups(kv_heads, heads);
+        groups = (size_t)(launches->splits * in_groups((int64_t)kv_heads, heads));
         second = (size_t)row_tiles(step, launches->decode_rows);
     }
     if (kind == CLATTN_STEP_PREFILL)
-        groups = in_groups((size_t)row_tiles(step, launches->prefill_rows), clattn_launches_prefill_tiles(launches));
+        groups = (size_t)in_groups(row_tiles(step, launches->prefill_rows), clattn_launches_prefill_tiles(launches));
     global[0] = groups * step->local_size;
     global[1] = second;
     global[2] = (size_t)launches->batch;
