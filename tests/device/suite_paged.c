@@ -132,11 +132,17 @@ static const char *const turn_lines[] = {
     "hq=8,hk=4,mask=bool,mform=hqk,softcap=15,sinks=1,values=nan",
 };
 
-static void run_turns(harness *h, const char *types)
+/* Lines of a query over 701 keys in pages of 16, by a fragment, with types and dims. */
+static void run_decodes(harness *h, const char *fragment, const char *types, const char *const *lines, int count)
 {
     char line[160];
-    snprintf(line, sizeof(line), "q=1,kv=701,kvform=table,page=16,frag=frag_lanes,%s", types);
-    run_lines(h, line, turn_lines, LENGTH(turn_lines));
+    snprintf(line, sizeof(line), "hq=4,hk=1,q=1,kv=701,kvform=table,page=16,frag=%s,%s", fragment, types);
+    run_lines(h, line, lines, count);
+}
+
+static void run_turns(harness *h, const char *types)
+{
+    run_decodes(h, "frag_lanes", types, turn_lines, LENGTH(turn_lines));
 }
 
 void suite_paged(harness *h)
@@ -215,16 +221,12 @@ static const char *const head_lines[] = {
 
 static void run_stages(harness *h, const char *types)
 {
-    char line[160];
-    snprintf(line, sizeof(line), "hq=4,hk=1,q=1,kv=701,kvform=table,page=16,frag=frag_nv_mma,%s", types);
-    run_lines(h, line, stage_lines, LENGTH(stage_lines));
+    run_decodes(h, "frag_nv_mma", types, stage_lines, LENGTH(stage_lines));
 }
 
 static void run_heads(harness *h, const char *types)
 {
-    char line[160];
-    snprintf(line, sizeof(line), "q=1,kv=701,kvform=table,page=16,frag=frag_nv_mma,%s", types);
-    run_lines(h, line, head_lines, LENGTH(head_lines));
+    run_decodes(h, "frag_nv_mma", types, head_lines, LENGTH(head_lines));
 }
 
 void suite_tensor_cores_blocks(harness *h)
